@@ -1,0 +1,35 @@
+"""What long work tells whoever watches: stages, steps and notes; never data."""
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """A watcher of long work."""
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """Begin a stage of `total` steps, or of unknown length."""
+
+    def advance(self, steps: int = 1) -> None:
+        """Say that some steps of the stage are done."""
+
+    def note(self, text: str) -> None:
+        """Say something worth reading."""
+
+    def warn(self, text: str) -> None:
+        """Say something that needs attention."""
+
+
+class SilentProgress:
+    """Watches without a word."""
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """Do nothing."""
+
+    def advance(self, steps: int = 1) -> None:
+        """Do nothing."""
+
+    def note(self, text: str) -> None:
+        """Do nothing."""
+
+    def warn(self, text: str) -> None:
+        """Do nothing."""
