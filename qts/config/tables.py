@@ -1,0 +1,198 @@
+"""One class for each table of qts.toml, and the Config that holds them."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from qts.config.table import Names, OpenTable, Span, Table
+
+
+def _to_path(value: object) -> object:
+    return Path(value) if isinstance(value, str) else value
+
+
+def _to_tables(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+FilePath = Annotated[Path, BeforeValidator(_to_path)]
+"""A path; a relative one starts at the config file's folder."""
+
+OpenTables = Annotated[tuple[OpenTable, ...], BeforeValidator(_to_tables)]
+"""A list of tables, each with a name."""
+
+
+class BarsConfig(Table):
+    """Where daily bars come from and how to read them."""
+
+    source: Literal["parquet", "csv", "duckdb", "qlib_bin"] = "parquet"
+    """Kind of bar source."""
+    path: FilePath = Path("bars.parquet")
+    """A file, a glob or a folder; a database file for `duckdb`; a data folder for `qlib_bin`."""
+    table: str | None = None
+    """The table to read, for `duckdb`."""
+    query: str | None = None
+    """A SELECT to read instead of a table, for `duckdb`."""
+    columns: dict[str, str] = Field(default={})
+    """Our column name → the source's, only where they differ: `{ instrument = "symbol", datetime = "date" }`."""
+    date_format: str | None = None
+    """How dates are written when they are text, as in strptime; ISO and common forms are known without it."""
+    universe: FilePath | None = None
+    """Dated membership: a CSV with instrument, start, end, or Qlib's instruments file. None: every instrument, always."""
+    benchmark: str | None = None
+    """An instrument of the bars, or a file with bars of the index."""
+
+    @model_validator(mode="after")
+    def _one_relation(self) -> Self:
+        if self.source == "duckdb" and (self.table is None) == (self.query is None):
+            raise ValueError('source = "duckdb" needs either table or query')
+        if self.source != "duckdb" and (self.table or self.query):
+            raise ValueError('table and query belong to source = "duckdb"')
+        return self
+
+
+class StoreConfig(Table):
+    """Where results live."""
+
+    path: FilePath = Path(".qts")
+    """The store's folder."""
+    runs: FilePath = Path("runs")
+    """The folder of training runs."""
+
+
+class FactorsConfig(Table):
+    """Which factors are computed, and which the model sees."""
+
+    set: str = "alpha158"
+    """A factor set that comes with qts (`qts factors` lists them) or the path of one of your own."""
+    select: Names | None = None
+    """The factors the model sees, in factor-set order whatever the order here. None: all."""
+    custom: dict[str, str] = Field(default={})
+    """Factors of your own: name → expression."""
+
+
+class LabelConfig(Table):
+    """What is predicted."""
+
+    expr: str = "Ref($close, -2)/Ref($close, -1) - 1"
+    """An expression that may look ahead; the default buys at tomorrow's close and sells a day later."""
+
+
+class SegmentsConfig(Table):
+    """Named spans of time, first and last day included."""
+
+    train: Span
+    """What the weights and the processors are fitted on."""
+    valid: Span
+    """What early stopping watches."""
+    test: Span
+    """What the report is about."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        spans = {"train": self.train, "valid": self.valid, "test": self.test}
+        for name, (first, last) in spans.items():
+            if first > last:
+                raise ValueError(f"{name} ends ({last}) before it starts ({first})")
+        for (name, before), (next_name, after) in zip(list(spans.items())[:-1], list(spans.items())[1:], strict=True):
+            if after[0] <= before[1]:
+                raise ValueError(f"{next_name} starts ({after[0]}) before {name} has ended ({before[1]})")
+        return self
+
+
+class ProcessorsConfig(Table):
+    """Transformations, in order; fitted on the train segment."""
+
+    features: OpenTables = (
+        OpenTable.model_validate({"name": "robust_zscore"}),
+        OpenTable.model_validate({"name": "fillna"}),
+    )
+    """What is done to factors before a model sees them."""
+    label: OpenTables = (OpenTable.model_validate({"name": "cs_rank"}),)
+    """What is done to the label before training; the report always uses the raw label."""
+
+
+class WindowConfig(Table):
+    """What one model input is."""
+
+    step_len: PositiveInt = 20
+    """Bars in one window, the newest last, its own bar included."""
+    fill: Literal["none", "ffill", "ffill+bfill"] = "ffill"
+    """What stands in for days an instrument has no row: nothing (NaN), the row before, or else the row after."""
+    history: Literal["instrument", "universe"] = "instrument"
+    """`instrument`: every row the instrument has; `universe`: only the rows while it was a member, as Qlib does."""
+
+
+class TrainConfig(Table):
+    """How the weights are found."""
+
+    epochs: PositiveInt = 200
+    """Epochs at most."""
+    lr: PositiveFloat = 1e-3
+    """Learning rate."""
+    batch_size: PositiveInt = 800
+    """Samples in one step."""
+    patience: PositiveInt = 10
+    """Epochs without a better validation metric before training stops."""
+    metric: Literal["loss", "ic", "rank_ic"] = "loss"
+    """What early stopping judges on every row of the valid segment."""
+    loss: Literal["mse"] = "mse"
+    """The training loss, over samples that have a label."""
+    optimizer: Literal["adam", "sgd"] = "adam"
+    """Adam as published, or plain SGD without momentum."""
+    clip_value: PositiveFloat | None = 3.0
+    """Each gradient element is clipped to ± this."""
+    seed: NonNegativeInt = 0
+    """Seed of the initial weights and of the order of samples."""
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    """auto | cpu | cuda | cuda:1; `auto` takes a GPU if there is one."""
+
+
+class EvalConfig(Table):
+    """How scores are judged."""
+
+    min_names: PositiveInt = 10
+    """Names with score and label a day needs; a day with fewer has no IC."""
+    quantiles: Annotated[int, Field(ge=2)] = 5
+    """Groups by score in the quantile returns."""
+    long_short_share: Annotated[float, Field(gt=0, le=0.5)] = 0.2
+    """Share of names in the long and in the short side."""
+    days_per_year: PositiveInt = 252
+    """Days a year, for annual figures."""
+
+
+class LimitsConfig(Table):
+    """What a run may use of the machine."""
+
+    memory: Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s*(MB|GB|MiB|GiB)$")] | None = None
+    """Memory of the SQL engine, as "4GB"; past it work spills to disk. None: the engine's own limit."""
+    threads: PositiveInt | None = None
+    """Threads. None: every core."""
+
+
+class Config(Table):
+    """Everything one qts.toml says."""
+
+    bars: BarsConfig = BarsConfig()
+    """Bars."""
+    store: StoreConfig = StoreConfig()
+    """Store."""
+    factors: FactorsConfig = FactorsConfig()
+    """Factors."""
+    label: LabelConfig = LabelConfig()
+    """Label."""
+    segments: SegmentsConfig | None = None
+    """Segments; needed from `qts window` on."""
+    processors: ProcessorsConfig = ProcessorsConfig()
+    """Processors."""
+    window: WindowConfig = WindowConfig()
+    """Windows."""
+    model: OpenTable = OpenTable(name="gru")
+    """The architecture: `name`, and the keys `qts models NAME` lists."""
+    train: TrainConfig = TrainConfig()
+    """Training."""
+    eval: EvalConfig = EvalConfig()
+    """Evaluation."""
+    limits: LimitsConfig = LimitsConfig()
+    """Limits."""
