@@ -1,0 +1,198 @@
+"""The door: foreign rows in, checked rows out. A wrong file names itself, its column and its first bad row.
+
+Makes a table of instrument, datetime and FLOAT columns. NaN and infinity become NULL here, so that nothing behind the
+door needs to think of them. Columns of bars that are no bar field but numbers are kept and can be used as fields.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+import duckdb
+
+from qts.bars.sources import FILE_COLUMN, is_called
+from qts.columns import DATETIME, INSTRUMENT, KEYS, OPTIONAL_FIELDS, REQUIRED_FIELDS
+from qts.config import BarsConfig
+from qts.errors import DataCheckError, InputError
+from qts.expr.sql import quote_name, quote_text
+
+_NUMBER_TYPES = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "UTINYINT",
+                 "USMALLINT", "UINTEGER", "UBIGINT")  # fmt: skip
+_DATE_TYPES = ("DATE", "TIMESTAMP")
+_TEXT_FORMS = (
+    "%Y-%m-%d",
+    "%Y%m%d",
+    "%Y/%m/%d",
+    "%Y.%m.%d",
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%dT%H:%M:%S",
+    "%d-%b-%Y",
+    "%d %b %Y",
+)
+"""Unambiguous ways to write a day; 03/04/2024 is not among them, `date_format` is for that."""
+_EMPTY_TEXTS = ("", "na", "n/a", "nan", "null", "none", "-")
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A vendor column, what it is to us, and the SQL that reads it."""
+
+    ours: str
+    theirs: str
+    type: str
+    read: str
+    is_bad: str
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a table must and may hold besides its keys, and how its source spells it."""
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    date_format: str | None = None
+    keeps_others: bool = False
+    """Whether other numeric columns come along."""
+
+
+def clean_bars(connection: duckdb.DuckDBPyConnection, config: BarsConfig, where: str) -> tuple[str, ...]:
+    """Make the table `bars` from `raw`; return its fields, canonical ones first."""
+    wanted = Wanted(REQUIRED_FIELDS, OPTIONAL_FIELDS, config.columns, config.date_format, keeps_others=True)
+    return clean_rows(connection, wanted, "bars", where)
+
+
+def clean_rows(connection: duckdb.DuckDBPyConnection, wanted: Wanted, table: str, where: str) -> tuple[str, ...]:
+    """Make `table` from `raw`, sorted by key; return its columns beside the keys.
+
+    Raises InputError for a missing column or no rows, DataCheckError for a value that is not what its column needs
+    and for a key that stands twice.
+    """
+    columns = _match_columns(connection, wanted, where)
+    _refuse_bad_values(connection, columns, where)
+    fields = tuple(column.ours for column in columns if column.ours not in KEYS)
+    reads = ", ".join(f"{column.read} AS {quote_name(column.ours)}" for column in columns)
+    connection.execute(f"CREATE TABLE {table} AS SELECT {reads} FROM raw ORDER BY {INSTRUMENT}, {DATETIME}")
+    if _one(connection, f"SELECT count(*) FROM {table}") == 0:
+        raise InputError(f"{where} has no rows", hint="a header alone is not enough")
+    _refuse_duplicates(connection, columns, table, where)
+    return fields
+
+
+def _one(connection: duckdb.DuckDBPyConnection, query: str) -> int:
+    row = connection.execute(query).fetchone()
+    return int(row[0]) if row and row[0] is not None else 0
+
+
+def _match_columns(connection: duckdb.DuckDBPyConnection, wanted: Wanted, where: str) -> list[_Column]:
+    types = {row[0]: str(row[1]) for row in connection.execute("DESCRIBE raw").fetchall() if row[0] != FILE_COLUMN}
+    unknown = [theirs for theirs in wanted.mapping.values() if theirs not in types]
+    if unknown:
+        raise InputError(
+            f'{where} has no column "{unknown[0]}", which [bars] columns names', hint=f"its columns: {', '.join(types)}"
+        )
+    names = (*KEYS, *wanted.required, *wanted.optional)
+    matched = {name: theirs for name in names if (theirs := _find(name, types, wanted.mapping))}
+    missing = [name for name in (*KEYS, *wanted.required) if name not in matched]
+    if missing:
+        near = get_close_matches(missing[0], list(types), n=1, cutoff=0.6)
+        hint = f'map it: columns = {{ {missing[0]} = "{near[0] if near else "its name there"}" }}'
+        lacking = ", ".join(f'"{name}"' for name in missing)
+        raise InputError(f"{where} has no column {lacking}; its columns: {', '.join(types)}", hint=hint)
+    taken = set(matched.values()) if wanted.keeps_others else set(types)
+    extra = {theirs.lower(): theirs for theirs, type_ in types.items() if theirs not in taken and _is_number(type_)}
+    for name, theirs in extra.items():
+        if name.isidentifier():
+            matched.setdefault(name, theirs)
+    return [_column(ours, theirs, types[theirs], wanted.date_format) for ours, theirs in matched.items()]
+
+
+def _find(name: str, types: Mapping[str, str], mapping: Mapping[str, str]) -> str | None:
+    if name in mapping:
+        return mapping[name]
+    exact = [column for column in types if column.casefold() == name]
+    return next(iter(exact + [column for column in types if is_called(column, name)]), None)
+
+
+def _is_number(type_: str) -> bool:
+    return type_.startswith(_NUMBER_TYPES)
+
+
+def _column(ours: str, theirs: str, type_: str, date_format: str | None) -> _Column:
+    name = quote_name(theirs)
+    if ours == INSTRUMENT:
+        text = f"trim(CAST({name} AS VARCHAR))"
+        return _Column(ours, theirs, type_, text, f"({text} IS NULL OR {text} = '')")
+    if ours == DATETIME:
+        read = _read_day(name, type_, date_format)
+        return _Column(ours, theirs, type_, read, f"({read} IS NULL)")
+    if type_ == "VARCHAR":
+        known = f"lower(trim({name})) IN ({', '.join(map(quote_text, _EMPTY_TEXTS))})"
+        number = f"TRY_CAST(trim({name}) AS DOUBLE)"
+        return _Column(
+            ours, theirs, type_, _to_float(number), f"({name} IS NOT NULL AND NOT {known} AND {number} IS NULL)"
+        )
+    if _is_number(type_):
+        return _Column(ours, theirs, type_, _to_float(f"CAST({name} AS DOUBLE)"), "false")
+    return _Column(ours, theirs, type_, "CAST(NULL AS FLOAT)", f"({name} IS NOT NULL)")
+
+
+def _to_float(number: str) -> str:
+    """NULL for NaN and infinity, and for what 32 bits cannot hold."""
+    return f"CASE WHEN isfinite({number}) THEN TRY_CAST({number} AS FLOAT) END"
+
+
+def _read_day(name: str, type_: str, form: str | None) -> str:
+    if type_.startswith(_DATE_TYPES):
+        return f"CASE WHEN CAST({name} AS TIMESTAMP) = CAST(CAST({name} AS DATE) AS TIMESTAMP) THEN CAST({name} AS DATE) END"
+    if not (type_ == "VARCHAR" or type_.endswith(("INT", "INTEGER"))):
+        return "CAST(NULL AS DATE)"
+    forms = quote_text(form) if form else "[" + ", ".join(map(quote_text, _TEXT_FORMS)) + "]"
+    parsed = f"try_strptime(trim(CAST({name} AS VARCHAR)), {forms})"
+    return f"CASE WHEN {parsed} = date_trunc('day', {parsed}) THEN CAST({parsed} AS DATE) END"
+
+
+_REMEDY = {
+    INSTRUMENT: "every row needs an instrument",
+    DATETIME: "qts reads daily bars: write days as 2024-12-31, or say how they are written in [bars] date_format",
+}
+
+
+def _refuse_bad_values(connection: duckdb.DuckDBPyConnection, columns: list[_Column], where: str) -> None:
+    counts = ", ".join(f"count(*) FILTER (WHERE {column.is_bad})" for column in columns)
+    found = connection.execute(f"SELECT {counts} FROM raw").fetchone() or ()
+    for column, count in zip(columns, found, strict=True):
+        if count:
+            file, row, value = _first_row(connection, column.is_bad, quote_name(column.theirs))
+            kind = {INSTRUMENT: "an instrument", DATETIME: "a day"}.get(column.ours, "a number")
+            raise DataCheckError(
+                f'column "{column.theirs}" of {file or where}: row {row} is {value!r}, not {kind} ({count} such rows)',
+                hint=_REMEDY.get(column.ours, "mend the file, or map another column in [bars] columns"),
+            )
+
+
+def _first_row(connection: duckdb.DuckDBPyConnection, condition: str, value: str) -> tuple[str, int, object]:
+    """Return file, row within the file (data rows count from 1) and value of the first row that meets a condition."""
+    row = connection.execute(
+        f"SELECT {FILE_COLUMN}, row, value FROM (SELECT {FILE_COLUMN}, value, is_bad, n,"
+        f" n - min(n) OVER (PARTITION BY {FILE_COLUMN}) + 1 AS row FROM (SELECT {FILE_COLUMN}, {value} AS value,"
+        f" {condition} AS is_bad, row_number() OVER () AS n FROM raw)) WHERE is_bad ORDER BY n LIMIT 1"
+    ).fetchone()
+    return row or ("", 0, None)
+
+
+def _refuse_duplicates(connection: duckdb.DuckDBPyConnection, columns: list[_Column], table: str, where: str) -> None:
+    twice = connection.execute(
+        f"SELECT {INSTRUMENT}, {DATETIME}, count(*), count(*) OVER () FROM {table} GROUP BY ALL HAVING count(*) > 1 "
+        f"ORDER BY {INSTRUMENT}, {DATETIME} LIMIT 1"
+    ).fetchone()
+    if twice is None:
+        return
+    instrument, day, n_rows, n_keys = twice
+    read = {column.ours: column.read for column in columns}
+    condition = f"({read[INSTRUMENT]} = {quote_text(instrument)} AND {read[DATETIME]} = DATE {quote_text(str(day))})"
+    file, row, _ = _first_row(connection, condition, "NULL")
+    raise DataCheckError(
+        f"{instrument} has {n_rows} rows for {day}, the first in {file or where} at row {row} ({n_keys} such keys)",
+        hint="keep one row for each instrument and datetime",
+    )

@@ -1,0 +1,27 @@
+"""Which files a path of the config means."""
+
+import glob
+from pathlib import Path
+
+from qts.errors import InputError
+
+
+def expand(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """Return the files behind a file, a glob or a folder, sorted; raises InputError if there are none."""
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        found = sorted(file for file in path.rglob("*") if file.is_file() and file.name.endswith(suffixes))
+        if not found:
+            raise InputError(
+                f"no {' or '.join(suffixes)} file in the folder {path}", hint="check [bars] path and source"
+            )
+        return found
+    if glob.has_magic(str(path)):
+        found = sorted(Path(name) for name in glob.glob(str(path), recursive=True) if Path(name).is_file())  # noqa: PTH207 - Path.glob takes no absolute pattern
+        if found:
+            return found
+        raise InputError(f"no file matches {path}", hint="check [bars] path")
+    raise InputError(
+        f"no file or folder {path}", hint="check [bars] path; a relative one starts at the config file's folder"
+    )

@@ -1,0 +1,118 @@
+"""SOURCES: each kind of bar source, as a function that makes the view `raw` of the vendor's rows.
+
+`raw` has the vendor's column names and types, and `qts_file`, the file a row came from. What the columns mean and
+whether the values will do is decided behind the door (`door.py`), once for all sources.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+
+from qts.bars.files import expand
+from qts.bars.qlib_bin import read_qlib_bin
+from qts.columns import INSTRUMENT
+from qts.config import BarsConfig
+from qts.errors import InputError
+from qts.expr.sql import quote_name, quote_text
+from qts.registry import Registry
+
+FILE_COLUMN = "qts_file"
+
+Source = Callable[[duckdb.DuckDBPyConnection, BarsConfig, Path], None]
+
+SOURCES: Registry[Source] = Registry("bar source")
+
+
+def make_raw(connection: duckdb.DuckDBPyConnection, config: BarsConfig, path: Path) -> None:
+    """Make the view or table `raw` of the source that the config names."""
+    try:
+        SOURCES[config.source](connection, config, path)
+    except duckdb.Error as error:
+        raise InputError(
+            f"cannot read {path} as {config.source}: {_first_line(error)}", hint="check [bars] source and path"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+def _file_list(files: list[Path]) -> str:
+    return "[" + ", ".join(quote_text(str(file)) for file in files) + "]"
+
+
+def _parquet(connection: duckdb.DuckDBPyConnection, _config: BarsConfig, path: Path) -> None:
+    files = expand(path, (".parquet", ".pq"))
+    for file in files:
+        if file.stat().st_size == 0:
+            raise InputError(f"{file} is empty", hint="write it again, or leave it out")
+    connection.execute(
+        f"CREATE VIEW raw AS SELECT * RENAME (filename AS {FILE_COLUMN}) "
+        f"FROM read_parquet({_file_list(files)}, union_by_name = true, filename = true)"
+    )
+
+
+def _csv(connection: duckdb.DuckDBPyConnection, config: BarsConfig, path: Path) -> None:
+    """One long file, or one file an instrument, whose name is then the instrument."""
+    files = [file for file in expand(path, (".csv", ".csv.gz", ".txt")) if file.stat().st_size > 0]
+    if not files:
+        raise InputError(f"{path} is empty", hint="bars need a header line and rows")
+    scan = f"read_csv({_file_list(files)}, all_varchar = true, header = true, union_by_name = true, filename = true)"
+    columns = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()]
+    wanted = config.columns.get(INSTRUMENT, INSTRUMENT)
+    stem = ""
+    if config.columns.get(INSTRUMENT) is None and not any(is_called(column, wanted) for column in columns):
+        stem = (
+            f", regexp_extract(parse_filename(filename), '^[^.]+') AS {INSTRUMENT}"
+            if _one_file_each(files, path)
+            else ""
+        )
+    connection.execute(f"CREATE VIEW raw AS SELECT * RENAME (filename AS {FILE_COLUMN}){stem} FROM {scan}")
+
+
+def _one_file_each(files: list[Path], path: Path) -> bool:
+    return len(files) > 1 or path.is_dir()
+
+
+def _duckdb(connection: duckdb.DuckDBPyConnection, config: BarsConfig, path: Path) -> None:
+    if not path.is_file():
+        raise InputError(f"no database file {path}", hint="check [bars] path")
+    connection.execute(f"ATTACH {quote_text(str(path))} AS source_database (READ_ONLY)")
+    if config.table is not None:
+        table = ".".join(map(quote_name, config.table.split(".")))
+        relation = f"source_database.{table}"
+    else:
+        connection.execute("USE source_database")
+        relation = f"({(config.query or '').rstrip().rstrip(';')})"
+    target = "memory.main.raw"
+    connection.execute(f"CREATE TABLE {target} AS SELECT *, {quote_text(str(path))} AS {FILE_COLUMN} FROM {relation}")
+    connection.execute("USE memory")
+    connection.execute("DETACH source_database")
+
+
+def _qlib_bin(connection: duckdb.DuckDBPyConnection, _config: BarsConfig, path: Path) -> None:
+    rows = read_qlib_bin(path)
+    connection.register("qlib_rows", rows)
+    connection.execute("CREATE TABLE raw AS SELECT * FROM qlib_rows")
+    connection.unregister("qlib_rows")
+
+
+KNOWN_AS: dict[str, tuple[str, ...]] = {
+    "instrument": ("symbol", "ticker", "code"),
+    "datetime": ("date", "trade_date", "timestamp"),
+    "adj_factor": ("factor",),
+    "score": ("pred", "prediction", "signal"),
+}
+"""Other names a column goes by when the config maps nothing."""
+
+
+def is_called(column: str, name: str) -> bool:
+    """Return whether a vendor's column is the one we call `name`, ignoring case."""
+    return column.casefold() in (name, *KNOWN_AS.get(name, ()))
+
+
+SOURCES.enter("parquet", _parquet)
+SOURCES.enter("csv", _csv)
+SOURCES.enter("duckdb", _duckdb)
+SOURCES.enter("qlib_bin", _qlib_bin)
