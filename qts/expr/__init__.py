@@ -1,0 +1,1 @@
+"""The factor language: text → nodes → SQL; pure Python, knows no database."""
