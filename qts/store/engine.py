@@ -1,0 +1,18 @@
+"""The SQL engine's connection, within the limits of the config."""
+
+import os
+from pathlib import Path
+
+import duckdb
+
+from qts.config import LimitsConfig
+
+
+def connect(limits: LimitsConfig, spill: Path | None = None) -> duckdb.DuckDBPyConnection:
+    """Return an in-memory database; past the memory limit it spills into `spill`."""
+    connection = duckdb.connect(":memory:", config={"threads": limits.threads or os.cpu_count() or 1})
+    if limits.memory:
+        connection.execute(f"SET memory_limit = '{limits.memory}'")
+    if spill is not None:
+        connection.execute("SET temp_directory = '" + str(spill).replace("'", "''") + "'")
+    return connection

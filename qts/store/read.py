@@ -1,0 +1,132 @@
+"""Reading: a store as of one manifest, its tables as SQL views and its factors as arrays."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from qts.columns import DATETIME, END, INSTRUMENT, LABEL, START
+from qts.errors import ConfigError, StoreError
+from qts.registry import unknown_name_hint
+from qts.store.manifest import Dataset, Manifest, read_manifest
+
+
+@dataclass(frozen=True)
+class PanelRows:
+    """Columns of the panel as arrays, sorted by instrument, then datetime."""
+
+    instruments: np.ndarray
+    """(n_instruments,) str, sorted."""
+    instrument: np.ndarray
+    """(n_rows,) int32, positions in `instruments`."""
+    day: np.ndarray
+    """(n_rows,) int32, positions in the store's calendar."""
+    columns: tuple[str, ...]
+    """Names of the values' columns."""
+    values: np.ndarray
+    """(n_rows, n_columns) float32, NaN where missing."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """A store as of one manifest; a writer at work does not change what it reads."""
+
+    folder: Path
+    manifest: Manifest
+
+    def files(self, dataset: Dataset) -> list[str]:
+        """Return the paths of a dataset's parts; raises StoreError if one is missing."""
+        paths = [self.folder / part.path for part in dataset.parts]
+        for path in paths:
+            if not path.is_file():
+                raise StoreError(f"the store lacks {path}", hint="run: qts ingest")
+        return [str(path) for path in paths]
+
+    def dataset_of(self, column: str) -> Dataset:
+        """Return the dataset that holds a factor, or the label; raises ConfigError for an unknown name."""
+        if column == LABEL:
+            return self.manifest.label
+        for dataset in self.manifest.factor_sets.values():
+            if column in dataset.expressions:
+                return dataset
+        names = [name for dataset in self.manifest.factor_sets.values() for name in dataset.expressions]
+        hint = unknown_name_hint(column, names) if len(names) < 20 else None
+        raise ConfigError(f'the store has no factor "{column}"', hint=hint or "run: qts ingest")
+
+    def calendar(self) -> np.ndarray:
+        """Return the calendar as datetime64[D], ascending."""
+        return self._table(self.manifest.calendar, [DATETIME])[DATETIME].to_numpy().astype("datetime64[D]")
+
+    def read(self, columns: Sequence[str], first: date | None = None, last: date | None = None) -> PanelRows:
+        """Return columns of the panel between two days, both included."""
+        calendar = self.calendar()
+        bounds = None
+        if first is not None or last is not None:
+            low = np.searchsorted(calendar, np.datetime64(first, "D")) if first else 0
+            high = np.searchsorted(calendar, np.datetime64(last, "D"), side="right") if last else len(calendar)
+            bounds = (int(low), int(high))
+        instruments, instrument, day = self._keys(self.manifest.label, calendar)
+        kept = np.ones(len(day), dtype=bool) if bounds is None else (day >= bounds[0]) & (day < bounds[1])
+        values = np.empty((int(kept.sum()), len(columns)), dtype=np.float32, order="F")
+        for at, column in enumerate(columns):
+            table = self._table(self.dataset_of(column), [column])
+            if table.num_rows != len(day):
+                raise StoreError("the store's datasets have different rows", hint="run: qts ingest")
+            values[:, at] = table[column].to_numpy()[kept]
+        return PanelRows(instruments, instrument[kept], day[kept], tuple(columns), values)
+
+    def membership(
+        self, instruments: np.ndarray, instrument: np.ndarray, day: np.ndarray, calendar: np.ndarray
+    ) -> np.ndarray:
+        """Return (n_rows,) bool: whether the row's instrument was a member on its day; True without a universe."""
+        if self.manifest.universe is None:
+            return np.ones(len(day), dtype=bool)
+        spans = self._table(self.manifest.universe, [INSTRUMENT, START, END])
+        members = np.zeros(len(day), dtype=bool)
+        starts = np.searchsorted(instrument, np.arange(len(instruments) + 1))
+        code_of = {name: code for code, name in enumerate(instruments.tolist())}
+        for name, start, end in zip(*(spans[c].to_pylist() for c in (INSTRUMENT, START, END)), strict=True):
+            if name in code_of:
+                rows = slice(starts[code_of[name]], starts[code_of[name] + 1])
+                low = np.searchsorted(calendar, np.datetime64(start, "D"))
+                high = np.searchsorted(calendar, np.datetime64(end, "D"), side="right")
+                members[rows] |= (day[rows] >= low) & (day[rows] < high)
+        return members
+
+    def make_views(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
+        """Make a read-only view of each dataset; return their names."""
+        names = []
+        for folder, dataset in self.manifest.datasets().items():
+            name = {"labels": LABEL, "universes": "universe"}.get(folder, folder.rpartition("/")[2])
+            listed = ", ".join("'" + file.replace("'", "''") + "'" for file in self.files(dataset))
+            connection.execute(f'CREATE VIEW "{name}" AS SELECT * FROM read_parquet([{listed}])')
+            names.append(name)
+        return names
+
+    def _table(self, dataset: Dataset, columns: list[str]) -> pa.Table:
+        try:
+            return pa.concat_tables(
+                pq.read_table(file, columns=columns, partitioning=None) for file in self.files(dataset)
+            )
+        except (OSError, pa.ArrowInvalid) as error:
+            raise StoreError(f"the store at {self.folder} is damaged: {error}", hint="run: qts ingest") from error
+
+    def _keys(self, dataset: Dataset, calendar: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        table = self._table(dataset, [INSTRUMENT, DATETIME])
+        encoded = table[INSTRUMENT].combine_chunks().dictionary_encode()
+        names = encoded.dictionary.to_numpy(zero_copy_only=False).astype(str)
+        order = np.argsort(names)
+        code_of = np.empty(len(names), dtype=np.int32)
+        code_of[order] = np.arange(len(names), dtype=np.int32)
+        day = np.searchsorted(calendar, table[DATETIME].to_numpy().astype("datetime64[D]")).astype(np.int32)
+        return names[order], code_of[encoded.indices.to_numpy()], day
+
+
+def open_store(folder: Path) -> Store:
+    """Open a store for reading; raises StoreError if there is none or its manifest is damaged."""
+    return Store(folder, read_manifest(folder))

@@ -1,0 +1,152 @@
+"""The one writer: parts first, under names no reader looks for; the manifest last, in one atomic replace.
+
+Killed at any moment, the store opens as it was before or as it is after. What a killed writer left behind is swept by
+the next one.
+"""
+
+import json
+import os
+import shutil
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import duckdb
+from filelock import FileLock, Timeout
+
+from qts.errors import LockHeldError, QtsError, StoreError
+from qts.store.manifest import MANIFEST, Dataset, Manifest, Part, read_manifest
+
+LOCK = ".lock"
+HOLDER = ".lock.json"
+STAGING = ".staging"
+FOLDERS = ("bars", "calendar", "labels", "factors", "universes", "benchmark")
+
+
+class StoreWriter:
+    """Holds the store's lock and collects parts until `commit`.
+
+    Raises LockHeldError, naming the holder, if another process writes and `wait_seconds` have passed.
+    """
+
+    def __init__(self, folder: Path, *, wait_seconds: float = 0) -> None:
+        self.folder = folder
+        self._wait_seconds = wait_seconds
+        self._lock = FileLock(folder / LOCK)
+        self._staged: list[tuple[Path, Path]] = []
+
+    def __enter__(self) -> Self:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=self._wait_seconds)
+            (self.folder / HOLDER).write_text(_this_process())
+            shutil.rmtree(self.folder / STAGING, ignore_errors=True)
+            (self.folder / STAGING).mkdir()
+        except Timeout:
+            raise LockHeldError(
+                f"another process is writing to {self.folder}: {_holder(self.folder)}",
+                hint="wait for it, or use --wait SECONDS",
+            ) from None
+        except OSError as error:
+            raise QtsError(
+                f"cannot write to {self.folder}: {error.strerror}", hint="check [store] path and its permissions"
+            ) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        shutil.rmtree(self.folder / STAGING, ignore_errors=True)
+        (self.folder / HOLDER).unlink(missing_ok=True)
+        self._lock.release()
+
+    @property
+    def spill(self) -> Path:
+        """A folder for the SQL engine's temporary files."""
+        return self.folder / STAGING / "spill"
+
+    def current(self) -> Manifest | None:
+        """Return the store's manifest, or None if there is no store yet or it can only be rebuilt."""
+        try:
+            return read_manifest(self.folder)
+        except StoreError:
+            return None
+
+    def write_part(self, connection: duckdb.DuckDBPyConnection, select: str, folder: str, name: str) -> Part:
+        """Write the rows of a SELECT as one Parquet file; it joins the store at `commit`."""
+        staged = self.folder / STAGING / f"{len(self._staged)}.tmp"
+        final = self.folder / folder / f"{name}.parquet"
+        target = "'" + str(staged).replace("'", "''") + "'"
+        # Floats hardly repeat: without the limit every column first builds a dictionary in vain.
+        options = "FORMAT parquet, COMPRESSION snappy, DICTIONARY_SIZE_LIMIT 4096"
+        try:
+            row = connection.execute(f"COPY ({select}) TO {target} ({options})").fetchone()
+        except duckdb.IOException as error:
+            raise QtsError(
+                f"cannot write {final}: {str(error).partition(chr(10))[0]}", hint="is the disk full?"
+            ) from error
+        self._staged.append((staged, final))
+        return Part(path=f"{folder}/{name}.parquet", n_rows=int(row[0]) if row else 0, n_bytes=staged.stat().st_size)
+
+    def commit(self, manifest: Manifest) -> None:
+        """Make the written parts and the manifest the store's present; then sweep what no longer counts."""
+        try:
+            for staged, final in self._staged:
+                final.parent.mkdir(parents=True, exist_ok=True)
+                _sync(staged)
+                staged.replace(final)
+            for parent in {final.parent for _, final in self._staged}:
+                _sync(parent)
+            replace_file(self.folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
+        except OSError as error:
+            raise QtsError(
+                f"cannot commit to {self.folder}: {error.strerror}", hint="the store is as it was"
+            ) from error
+        self._staged.clear()
+        self._sweep(manifest)
+
+    def _sweep(self, manifest: Manifest) -> None:
+        counted = {part.path for dataset in manifest.datasets().values() for part in dataset.parts}
+        for folder in FOLDERS:
+            for file in (self.folder / folder).rglob("*.parquet"):
+                if file.relative_to(self.folder).as_posix() not in counted:
+                    file.unlink()
+
+    def is_whole(self, dataset: Dataset) -> bool:
+        """Return whether every part of a dataset is there in its full size."""
+        files = ((self.folder / part.path, part.n_bytes) for part in dataset.parts)
+        return all(file.is_file() and file.stat().st_size == n_bytes for file, n_bytes in files)
+
+
+def replace_file(file: Path, content: bytes) -> None:
+    """Write a file so that readers see the old or the new content, never a part of it."""
+    temporary = file.with_name(f".{file.name}.tmp")
+    with temporary.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(file)
+    _sync(file.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _this_process() -> str:
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    return json.dumps({"pid": os.getpid(), "command": " ".join(sys.argv), "since": since})
+
+
+def _holder(folder: Path) -> str:
+    try:
+        holder = json.loads((folder / HOLDER).read_text())
+        return f"process {holder['pid']} ({holder['command']}) since {holder['since']}"
+    except (OSError, ValueError, KeyError):
+        return "an unknown process"
