@@ -1,0 +1,1 @@
+"""The only training loop, what it needs around it, and the way back from a run to scores."""
