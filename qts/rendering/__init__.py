@@ -1,0 +1,1 @@
+"""Results → terminal, rows, Markdown, JSON, HTML; nothing is computed here."""
