@@ -1,0 +1,1 @@
+"""The command line: parse, call the pipeline, render. stdout is data, stderr is narration."""

@@ -1,0 +1,376 @@
+"""Every command: parse, call the pipeline, render. Imports of work stand inside: --help must not pay for torch."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qts.cli.session import Session, command, print_out
+from qts.errors import ConfigError
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from qts.evaluation import EvalReport
+    from qts.pipeline.segments import SampleCounts
+
+app = typer.Typer(
+    help="From market bars to trusted scores: factors by DuckDB, windows in a memory map, recurrent networks, honest IC reports.",
+    no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=True,
+)  # fmt: skip
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from qts import __version__
+
+        print_out(f"qts {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+Wait = Annotated[float, typer.Option("--wait", metavar="SECONDS", help="Wait so long for another writer.")]
+Format = Annotated[str | None, typer.Option("--format", "-f", help="table, csv, json, jsonl or parquet.")]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Write there instead of stdout; - is stdout.")]
+Run = Annotated[str | None, typer.Option("--run", help="A run, by name or the start of it; the latest if none.")]
+Name = Annotated[str | None, typer.Argument(help="One of them, in detail.")]
+Model = Annotated[str | None, typer.Option("--model", "-m", help="The architecture; qts models lists them.")]
+StepLen = Annotated[int | None, typer.Option("--step-len", help="Bars in one window.")]
+Epochs = Annotated[int | None, typer.Option("--epochs", help="Epochs at most.")]
+Lr = Annotated[float | None, typer.Option("--lr", help="Learning rate.")]
+BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Samples in one step.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Seed of weights and order.")]
+Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:1.")]
+
+
+@command(app, ("qts init", "qts init my-study", "qts init demo --demo"), "qts run")
+def init(
+    session: Session,
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to write.")] = Path(),
+    demo: Annotated[bool, typer.Option("--demo", help="With the synthetic sample market.")] = False,
+) -> None:
+    """Write a ready qts.toml and, with --demo, a synthetic sample market; offline."""
+    from qts.pipeline.init import init as work
+
+    files = work(folder, demo=demo)
+    place = "" if folder == Path() else f"cd {folder} && "
+    next_step = f"next: {place}qts run" if demo else f"next: edit {files[0]}, then {place}qts check"
+    session.show(
+        "init", {"files": [str(file) for file in files]}, "\n".join([f"wrote {file}" for file in files] + [next_step])
+    )
+
+
+@command(
+    app, ("qts ingest", "qts ingest --config study/qts.toml", "qts ingest --wait 600 -q"), "qts window, qts status"
+)
+def ingest(session: Session, wait: Wait = 0) -> None:
+    """Bring the store up to date: bars are checked, factors and label computed, only what is stale."""
+    from qts.pipeline.ingest import ingest as work
+
+    with session.progress() as progress:
+        result = work(session.config(), progress, wait_seconds=wait)
+    payload = {**vars(result), "up_to_date": result.is_up_to_date}
+    done = (
+        "up to date: bars and config are what the store was made from"
+        if result.is_up_to_date
+        else f"wrote {', '.join(result.written)}"
+    )
+    session.show("ingest", payload, (
+        f"{done}\n{result.n_rows:,} rows, {result.n_instruments:,} instruments, {result.n_days:,} days, {result.first} to "
+        f"{result.last}\n{result.n_bytes / 1e6:,.0f} MB in {result.store}, {result.seconds:.1f} s"
+    ))  # fmt: skip
+
+
+@command(app, ("qts check", "qts check --config-only", "qts check --json"), "qts schema")
+def check(
+    session: Session, config_only: Annotated[bool, typer.Option("--config-only", help="Do not read the bars.")] = False
+) -> None:
+    """Check the whole config, both passes, and the bars; every problem of the config is reported at once."""
+    from qts.pipeline.check import check_all
+
+    with session.progress() as progress:
+        result = check_all(session.config(), progress, config_only=config_only)
+    text = f"config is sound: {result.n_factors} factors, model {result.model}"
+    if result.n_bars is not None:
+        text += f"\nbars are sound: {result.n_bars:,} rows, {result.n_instruments:,} instruments, fields {', '.join(result.fields)}"
+    session.show("check", vars(result), text)
+
+
+@command(app, ("qts window", "qts window --step-len 60", "qts window --json"), "qts train")
+def window(session: Session, step_len: StepLen = None) -> None:
+    """Build the windows: fit the processors on the train segment and lay out one memory-mapped matrix."""
+    from qts.pipeline.window import build_windows
+
+    with session.progress() as progress:
+        result = build_windows(session.config({"window.step_len": step_len}), progress)
+    shape = result.windows.matrix.shape
+    payload = {
+        "folder": result.folder, "rows": shape[0], "features": list(result.windows.features), "up_to_date": result.is_up_to_date,
+        "samples": {name: vars(counts) for name, counts in result.counts.items()}, "seconds": result.seconds,
+    }  # fmt: skip
+    done = (
+        "up to date: store and config are what the windows were made from"
+        if result.is_up_to_date
+        else "wrote the windows"
+    )
+    lines = [done, f"{shape[0]:,} rows of {shape[1]} features in {result.folder}, {result.seconds:.1f} s"]
+    session.show(
+        "window", payload, "\n".join(lines + [_say_counts(name, counts) for name, counts in result.counts.items()])
+    )
+
+
+def _say_counts(name: str, counts: "SampleCounts") -> str:
+    lost = {"no label": counts.no_label, "purged": counts.purged, "short history": counts.short_history}
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in lost.items() if count)
+    return f"{name}: {counts.samples:,} samples of {counts.rows:,} member rows" + (
+        f" (left out: {reasons})" if reasons else ""
+    )
+
+
+@command(
+    app,
+    ("qts train", "qts train --model gru --step-len 20", "qts train --seed 1 --set model.hidden_size=128"),
+    "qts models, qts predict",
+)
+def train(
+    session: Session,
+    model: Model = None,
+    step_len: StepLen = None,
+    epochs: Epochs = None,
+    lr: Lr = None,
+    batch_size: BatchSize = None,
+    seed: Seed = None,
+    device: Device = None,
+    no_build: Annotated[
+        bool, typer.Option("--no-build", help="Refuse stale windows instead of building them.")
+    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="Train even if the same training was done before.")] = False,
+) -> None:
+    """Train a model; a run folder holds its weights, history and everything to score with them again."""
+    from qts.pipeline.train import train_run
+
+    loaded = session.config(_train_flags(model, step_len, epochs, lr, batch_size, seed, device))
+    with session.progress() as progress:
+        result = train_run(loaded, progress, may_build=not no_build, again=again)
+    record = result.run.record
+    payload = {"run": result.run.folder, "up_to_date": result.is_up_to_date, "seconds": result.seconds,
+               **{key: record[key] for key in ("best", "best_epoch", "n_epochs", "n_parameters", "samples")}}  # fmt: skip
+    best = record["best"]
+    done = (
+        "up to date: the same training was done before"
+        if result.is_up_to_date
+        else f"trained in {result.seconds:.1f} s"
+    )
+    session.show("train", payload, (
+        f"{done}\nrun {result.run.folder}\nbest epoch {record['best_epoch']} of {record['n_epochs']}: valid loss "
+        f"{best['valid_loss']:.5f}, IC {best['valid_ic']:.4f}, RankIC {best['valid_rank_ic']:.4f}"
+    ))  # fmt: skip
+
+
+def _train_flags(
+    model: str | None,
+    step_len: int | None,
+    epochs: int | None,
+    lr: float | None,
+    batch_size: int | None,
+    seed: int | None,
+    device: str | None,
+) -> dict[str, object]:
+    return {"model.name": model, "window.step_len": step_len, "train.epochs": epochs, "train.lr": lr,
+            "train.batch_size": batch_size, "train.seed": seed, "train.device": device}  # fmt: skip
+
+
+@command(
+    app,
+    (
+        "qts predict",
+        "qts predict --asof last --format csv | head",
+        "qts predict --start 2024-01-01 --out scores.parquet",
+    ),
+    "qts eval",
+)
+def predict(
+    session: Session,
+    run: Run = None,
+    segment: Annotated[str | None, typer.Option("--segment", help="train, valid or test.")] = None,
+    start: Annotated[str | None, typer.Option("--start", help="First day.")] = None,
+    end: Annotated[str | None, typer.Option("--end", help="Last day.")] = None,
+    asof: Annotated[str | None, typer.Option("--asof", help="One day, or `last`.")] = None,
+    device: Device = None,
+    format_: Format = None,
+    out: Out = None,
+) -> None:
+    """Score a segment, a span or the last day; a score depends on data up to its own day, never on what is asked."""
+    from qts.pipeline.predict import predict_run
+
+    loaded = session.config({"train.device": device})
+    with session.progress() as progress:
+        first, last = _day(start, "--start"), _day(end, "--end")
+        result = predict_run(loaded, progress, run=run, segment=segment, first=first, last=last, asof=asof)
+        progress.note(
+            f"{result.scores.num_rows:,} scores of {result.n_members:,} member rows, {result.first} to {result.last}"
+        )
+    if result.n_short_history:
+        progress.warn(f"{result.n_short_history:,} member rows have no score: too few days of history")
+    session.show_rows("predict", result.scores, format_, out)
+
+
+def _day(text: str | None, flag: str) -> "date | None":
+    from datetime import date
+
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f'"{text}" is not a day', where=flag, hint="write 2024-12-31") from None
+
+
+@command(app, ("qts eval", "qts eval --scores other-tool.csv", "qts eval --json"), "qts predict")
+def eval_(
+    session: Session,
+    run: Run = None,
+    scores: Annotated[
+        Path | None, typer.Option("--scores", help="A Parquet or CSV with instrument, datetime, score.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the report; else the run's.")] = None,
+) -> None:
+    """Evaluate scores against the raw label: IC, ICIR, RankIC, RankICIR, long-short; writes a report."""
+    from qts.pipeline.evaluate import evaluate
+
+    with session.progress() as progress:
+        result = evaluate(session.config(), progress, run=run, scores=scores, out=out)
+    _show_report(session, "eval", result.report, result.files)
+
+
+def _show_report(
+    session: Session, name: str, report: "EvalReport", files: tuple[Path, ...], extra: dict[str, Any] | None = None
+) -> None:
+    from qts.rendering.report import report_to_json
+    from qts.rendering.words import FIGURES, coverage_line, figure, timeline, title
+
+    content = report_to_json(report)
+    payload = {
+        **{key: content[key] for key in ("summary", "coverage", "warnings", "context")},
+        "files": list(files),
+        **(extra or {}),
+    }
+    lines = [title(report), timeline(report), *(f"warning: {warning}" for warning in report.warnings)]
+    lines += [f"  {label:<28}{figure(key, report.summary[key]):>12}" for key, (label, _) in FIGURES.items()]
+    lines += [f"rows: {coverage_line(report)}", *(f"wrote {file}" for file in files)]
+    session.show(name, payload, "\n".join(lines))
+
+
+@command(app, ("qts run", "qts run --config sample_data/qts.toml", "qts run --model lstm --seed 1"), "qts status")
+def run(
+    session: Session,
+    model: Model = None,
+    step_len: StepLen = None,
+    epochs: Epochs = None,
+    lr: Lr = None,
+    batch_size: BatchSize = None,
+    seed: Seed = None,
+    device: Device = None,
+    wait: Wait = 0,
+) -> None:
+    """Do all that is not up to date, from bars to report: ingest, window, train, predict, eval."""
+    from qts.pipeline.run import run_all
+
+    loaded = session.config(_train_flags(model, step_len, epochs, lr, batch_size, seed, device))
+    with session.progress() as progress:
+        result = run_all(loaded, progress, wait_seconds=wait)
+        for stage in result.stages:
+            progress.note(f"{stage.name}: {'up to date' if stage.was_up_to_date else 'done'}, {stage.seconds:.1f} s")
+    extra = {"stages": [vars(stage) for stage in result.stages], "run": result.training.run.folder}
+    _show_report(session, "run", result.report, result.files, extra)
+
+
+@command(app, ("qts status", "qts status --json", "qts status --format csv"), "qts doctor")
+def status(session: Session, format_: Format = None) -> None:
+    """Show what is there: bars, factors, windows, runs, each with its last day and size."""
+    from qts.pipeline.status import status as work
+
+    session.show_rows("status", work(session.config()), format_)
+
+
+@command(app, ("qts factors", "qts factors ROC5", "qts factors --format csv | head"), "qts operators")
+def factors(session: Session, name: Name = None, format_: Format = None) -> None:
+    """List the config's factors; with a name, its formula, lookback and SQL."""
+    from qts.pipeline.listing import describe_factor, list_factors
+
+    if name is None:
+        session.show_rows("factors", list_factors(session.config()), format_)
+    else:
+        found = describe_factor(session.config(), name)
+        session.show(
+            "factors", found, "\n".join(f"{key}: {value}" for key, value in found.items() if value is not None)
+        )
+
+
+@command(app, ("qts models", "qts models gru", "qts models gru --json"), "qts train")
+def models(session: Session, name: Name = None, format_: Format = None) -> None:
+    """List the architectures; with a name, its keys, types, defaults and what they mean."""
+    from qts.pipeline.listing import describe_model, list_models
+
+    session.show_rows("models", list_models() if name is None else describe_model(name), format_)
+
+
+@command(app, ("qts operators", "qts operators Mean", "qts operators --format json"), "qts factors")
+def operators(session: Session, name: Name = None, format_: Format = None) -> None:
+    """List the operators of the factor language; with a name, its parameters."""
+    from qts.pipeline.listing import describe_operator, list_operators
+
+    session.show_rows("operators", list_operators() if name is None else describe_operator(name), format_)
+
+
+@command(app, ("qts processors", "qts processors robust_zscore", "qts processors --json"), "qts window")
+def processors(session: Session, name: Name = None, format_: Format = None) -> None:
+    """List the processors; with a name, its keys."""
+    from qts.pipeline.listing import describe_processor, list_processors
+
+    session.show_rows("processors", list_processors() if name is None else describe_processor(name), format_)
+
+
+@command(
+    app,
+    (
+        'qts query "from label limit 5"',
+        'qts query "select count(*) from alpha158"',
+        'qts query "from bars" -o bars.parquet',
+    ),
+    "qts status",
+)
+def query(
+    session: Session,
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="One SELECT; the tables are the store's datasets.")],
+    format_: Format = None,
+    out: Out = None,
+) -> None:
+    """Ask the store in SQL, read-only: bars, calendar, label, universe, alpha158 and other factor sets are tables."""
+    from qts.pipeline.query import query as work
+
+    session.show_rows("query", work(session.config(), sql), format_, out)
+
+
+@command(app, ("qts schema", "qts schema > qts.schema.json", "qts schema | jq .properties.train"), "qts check")
+def schema(session: Session) -> None:  # noqa: ARG001 - every command gets one
+    """Print the JSON Schema of qts.toml, for editors."""
+    import json
+
+    from qts.pipeline.schema import config_schema
+
+    print_out(json.dumps(config_schema(), indent=1))
+
+
+@command(app, ("qts doctor", "qts doctor --json", "qts doctor --format csv"), "qts status")
+def doctor(session: Session, format_: Format = None) -> None:
+    """Show versions, devices, cores, memory and disk."""
+    from qts.pipeline.doctor import examine
+
+    session.show_rows("doctor", examine(Path.cwd()), format_)

@@ -1,0 +1,80 @@
+"""The program: all commands, and the one place where a failure becomes a message and an exit code."""
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+import typer
+from typer.exceptions import Abort, Exit, TyperException
+
+from qts.cli.commands import app
+from qts.cli.console import print_error
+from qts.cli.session import Interrupted, ReaderGone, Session
+from qts.errors import ConfigError, ExitCode, QtsError
+
+TRACEBACK_VERBOSITY = 2
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived: work unwinds as it does for Ctrl-C."""
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise Terminated
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the program and exit with the code of what happened."""
+    sys.exit(int(run(list(sys.argv[1:] if arguments is None else arguments))))
+
+
+def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return a way to end
+    """Run one command line; return its exit code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    Session.current = None
+    try:
+        code = typer.main.get_command(app).main(args=arguments, prog_name="qts", standalone_mode=False)
+        return code if isinstance(code, int) else ExitCode.DONE
+    except Exit as done:
+        return done.exit_code
+    except TyperException as error:
+        return _fail(ConfigError(error.format_message(), hint="qts COMMAND --help"), arguments)
+    except QtsError as error:
+        return _fail(error, arguments)
+    except (Interrupted, KeyboardInterrupt, Abort):
+        return _stopped("interrupted", ExitCode.INTERRUPTED)
+    except Terminated:
+        return _stopped("terminated", ExitCode.TERMINATED)
+    except ReaderGone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at its end
+        return ExitCode.DONE
+    except Exception as error:  # noqa: BLE001 - nobody is shown a traceback who did not ask for it
+        return _fail(_unexpected(error), arguments)
+
+
+def _fail(error: QtsError, arguments: list[str]) -> int:
+    session = Session.current
+    print_error(error, as_json=session.json if session else "--json" in arguments)
+    if session and session.verbose >= TRACEBACK_VERBOSITY:
+        traceback.print_exception(error)
+    return error.code
+
+
+def _unexpected(error: Exception) -> QtsError:
+    if isinstance(error, MemoryError):
+        wrapped = QtsError("out of memory", hint="set [limits] memory, or select fewer factors")
+    else:
+        wrapped = QtsError(
+            f"unexpected {type(error).__name__}: {error}", hint="run again with -vv and report what it prints"
+        )
+    wrapped.__cause__ = error
+    return wrapped
+
+
+def _stopped(how: str, code: ExitCode) -> int:
+    print(f"{how}: what was whole is kept", file=sys.stderr)  # noqa: T201 - narration
+    return code

@@ -1,0 +1,159 @@
+"""One command at work: its common options, its config, its watcher, and how its result is shown."""
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import typer
+
+from qts.cli.console import BarProgress, LineProgress, has_colour, is_terminal
+from qts.errors import ConfigError
+
+if TYPE_CHECKING:
+    from qts.config import LoadedConfig
+
+EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 usage or config, 3 data check, 4 input, 5 lock held, 6 no such device."
+
+_COMMON: dict[str, Any] = {
+    "config_file": Annotated[
+        Path | None, typer.Option("--config", "-c", help="The config file; else the nearest qts.toml.")
+    ],
+    "assignments": Annotated[
+        list[str], typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Set any key of the config.")
+    ],
+    "json": Annotated[bool, typer.Option("--json", help="One JSON object on stdout, on failure too.")],
+    "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors on stderr.")],
+    "verbose": Annotated[
+        int, typer.Option("--verbose", "-v", count=True, help="-vv shows the traceback of a failure.")
+    ],
+    "no_progress": Annotated[bool, typer.Option("--no-progress", help="No live bar; one line a stage.")],
+    "no_color": Annotated[
+        bool, typer.Option("--no-color", help="No colour; NO_COLOR in the environment does the same.")
+    ],
+}
+_DEFAULTS: dict[str, Any] = {"config_file": None, "assignments": [], "json": False, "quiet": False, "verbose": 0,
+                             "no_progress": False, "no_color": False}  # fmt: skip
+
+
+@dataclass
+class Session:
+    """The common options of a command."""
+
+    config_file: Path | None
+    assignments: list[str]
+    json: bool
+    quiet: bool
+    verbose: int
+    no_progress: bool
+    no_color: bool
+    current: "ClassVar[Session | None]" = None
+    """The session at work; whoever reports a failure asks it how."""
+
+    def config(self, flags: Mapping[str, object] | None = None) -> "LoadedConfig":
+        """Read the config; flags map dotted keys to values, None for those not given."""
+        from qts.config import load_config
+
+        return load_config(self.config_file, assignments=self.assignments, flags=flags)
+
+    def progress(self) -> LineProgress:
+        """Return the watcher: a live bar on a terminal, else lines; use it in a `with`."""
+        if self.quiet or self.no_progress or self.json or not is_terminal():
+            return LineProgress(quiet=self.quiet)
+        return BarProgress(no_color=not has_colour(self.no_color))
+
+    def show(self, command: str, payload: Mapping[str, Any], text: str) -> None:
+        """Print a result: one object for programs, text for people."""
+        if self.json:
+            import json
+
+            print_out(json.dumps({"schema": f"qts.{command}/1", **payload}, default=str, ensure_ascii=False))
+        else:
+            print_out(text)
+
+    def show_rows(self, command: str, rows: Any, format_: str | None = None, out: Path | None = None) -> None:  # noqa: ANN401 - rows or a table
+        """Print rows in a format; by default a table on a terminal, else CSV."""
+        from qts.rendering.rows import FORMATS, to_table
+
+        table = to_table(rows)
+        if self.json:
+            self.show(command, {"rows": table.to_pylist()}, "")
+            return
+        name = format_ or (_format_of(out) if out else "table" if sys.stdout.isatty() else "csv")
+        write = FORMATS[name]
+        if out is None or str(out) == "-":
+            write(table, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+        else:
+            try:
+                with out.open("wb") as stream:
+                    write(table, stream)
+            except OSError as error:
+                raise ConfigError(f"cannot write {out}: {error.strerror}", where="--out") from error
+
+
+def _format_of(out: Path) -> str:
+    return {".parquet": "parquet", ".json": "json", ".jsonl": "jsonl"}.get(out.suffix, "csv")
+
+
+def print_out(text: str) -> None:
+    """Write a line of data to stdout."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+class Interrupted(Exception):  # noqa: N818 - not an error
+    """Ctrl-C arrived; said in our own words, because the command parser has another use for its exception."""
+
+
+class ReaderGone(Exception):  # noqa: N818 - not an error
+    """Whoever read stdout has read enough."""
+
+
+def _check_format(name: str | None) -> None:
+    """Refuse an unknown format before the work, not after it."""
+    if name is not None:
+        from qts.rendering.rows import FORMATS
+
+        FORMATS[name]
+
+
+Command = Callable[..., None]
+
+
+def command(app: typer.Typer, examples: tuple[str, ...], see: str = "") -> Callable[[Command], Command]:
+    """Return a decorator that makes `work(session, …)` a command with the common options and a full help."""
+
+    def decorate(work: Command) -> Command:
+        signature = inspect.signature(work)
+        own = list(signature.parameters.values())[1:]
+        common = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_DEFAULTS[name], annotation=annotation)
+            for name, annotation in _COMMON.items()
+        ]
+
+        @wraps(work)
+        def run(**given: Any) -> None:  # noqa: ANN401 - typer hands over what was parsed
+            Session.current = Session(**{name: given.pop(name) for name in _COMMON})
+            _check_format(given.get("format_"))
+            try:
+                work(Session.current, **given)
+            except KeyboardInterrupt:
+                raise Interrupted from None
+            except BrokenPipeError:
+                raise ReaderGone from None
+
+        run.__signature__ = signature.replace(  # type: ignore[attr-defined]
+            parameters=[parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own] + common
+        )
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *common)} | {"return": None}
+        shown = "\n\n".join(
+            ["\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples), EXIT_CODES, see and f"See also: {see}"]
+        )
+        app.command(work.__name__.rstrip("_").replace("_", "-"), epilog=shown.strip())(run)
+        return run
+
+    return decorate

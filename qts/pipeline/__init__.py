@@ -1,0 +1,1 @@
+"""One file a command's work, without a terminal: config in, frozen result out."""

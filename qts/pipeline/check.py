@@ -1,0 +1,80 @@
+"""The whole config, both passes, and the bars at the door; every problem of the config at once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from qts.bars.door import clean_bars
+from qts.bars.sources import make_raw
+from qts.bars.universe import read_universe
+from qts.columns import INSTRUMENT
+from qts.config import LoadedConfig
+from qts.errors import ConfigProblems, ExpressionError, QtsError
+from qts.factors import parse_label
+from qts.pipeline.features import needed_segments
+from qts.pipeline.ingest import expand_factors
+from qts.processors import check_processors
+from qts.progress import Progress
+from qts.store.engine import connect
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What was looked at."""
+
+    n_factors: int
+    model: str
+    n_bars: int | None
+    n_instruments: int | None
+    fields: tuple[str, ...]
+
+
+def check_all(loaded: LoadedConfig, progress: Progress, *, config_only: bool = False) -> CheckResult:
+    """Raise ConfigProblems with all that is wrong in the config, then the first thing wrong with the bars."""
+    # torch takes a second; what is wrong in the first pass needs none
+    from qts.pipeline.train import model_options  # noqa: PLC0415
+    from qts.training.device import resolve_device  # noqa: PLC0415
+
+    problems: list[QtsError] = []
+    n_factors = 0
+    for look in (
+        lambda: parse_label(loaded.config.label.expr, "[label] expr"),
+        lambda: needed_segments(loaded),
+        lambda: check_processors(loaded, "features"),
+        lambda: check_processors(loaded, "label"),
+        lambda: model_options(loaded),
+        lambda: resolve_device(loaded.config.train.device),
+    ):
+        _collect(look, problems)
+    sets = _collect(lambda: expand_factors(loaded), problems)
+    if problems:
+        raise problems[0] if len(problems) == 1 else ConfigProblems(problems)
+    n_factors = sum(len(factors.factors) for factors in sets or [])
+    if config_only:
+        return CheckResult(n_factors, loaded.config.model.name, None, None, ())
+    return _check_bars(loaded, progress, n_factors)
+
+
+def _collect(look: Callable[[], Found], problems: list[QtsError]) -> Found | None:
+    try:
+        return look()
+    except ExpressionError as error:
+        problems.append(error)
+    except QtsError as error:
+        problems.extend(error.parts())
+    return None
+
+
+def _check_bars(loaded: LoadedConfig, progress: Progress, n_factors: int) -> CheckResult:
+    bars = loaded.config.bars
+    progress.stage("read bars")
+    connection = connect(loaded.config.limits)
+    path = loaded.path(bars.path)
+    make_raw(connection, bars, path)
+    fields = clean_bars(connection, bars, str(path))
+    if bars.universe is not None:
+        read_universe(connection, loaded.path(bars.universe))
+    n_bars, n_instruments = connection.execute(f"SELECT count(*), count(DISTINCT {INSTRUMENT}) FROM bars").fetchall()[0]
+    return CheckResult(n_factors, loaded.config.model.name, n_bars, n_instruments, fields)

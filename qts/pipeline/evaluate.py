@@ -1,0 +1,124 @@
+"""Scores + labels → an EvalReport, written beside the run or the file the scores came from."""
+
+import time
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from qts import __version__
+from qts.bars.door import Wanted, clean_rows
+from qts.bars.sources import make_raw
+from qts.columns import DATETIME, INSTRUMENT, LABEL, SCORE
+from qts.config import BarsConfig, LoadedConfig
+from qts.errors import InputError, QtsError
+from qts.evaluation import EvalReport, evaluate_scores
+from qts.pipeline.predict import PREDICTIONS, predict_run
+from qts.pipeline.train import runs_folder
+from qts.progress import Progress
+from qts.rendering.report import write_report
+from qts.store import Store, open_store
+from qts.store.engine import connect
+from qts.training.checkpoint import Run, open_run
+
+
+@dataclass(frozen=True)
+class EvalResult:
+    """A report and where it was written."""
+
+    report: EvalReport
+    files: tuple[Path, ...]
+    seconds: float
+
+
+def evaluate(
+    loaded: LoadedConfig,
+    progress: Progress,
+    *,
+    run: str | None = None,
+    scores: Path | None = None,
+    out: Path | None = None,
+) -> EvalResult:
+    """Evaluate a run's test scores, or any file with instrument, datetime and score."""
+    started = time.perf_counter()
+    store = open_store(loaded.path(loaded.config.store.path))
+    if scores is not None:
+        table, context, folder = read_scores(loaded, scores), {"scores": str(scores)}, Path(f"{scores.stem}-report")
+    else:
+        opened = open_run(runs_folder(loaded), run)
+        table, context, folder = _scores_of(opened, loaded, progress), _context_of(opened), opened.folder
+    progress.stage("evaluate")
+    report = report_on(table, store, loaded, context)
+    try:
+        files = write_report(report, out or folder)
+    except OSError as error:
+        raise QtsError(
+            f"cannot write the report to {out or folder}: {error.strerror}", hint="choose another --out"
+        ) from error
+    return EvalResult(report, files, time.perf_counter() - started)
+
+
+def report_on(table: pa.Table, store: Store, loaded: LoadedConfig, context: dict[str, Any]) -> EvalReport:
+    """Join scores with the store's raw labels and judge them."""
+    days = table[DATETIME].to_numpy().astype("datetime64[D]")
+    names = np.array(table[INSTRUMENT].to_pylist(), dtype=str)
+    score = table[SCORE].to_numpy(zero_copy_only=False).astype(np.float64)
+    label = labels_for(store, names, days)
+    context = {
+        **context, "label": store.manifest.label.expressions[LABEL], "label_ahead": store.manifest.label.ahead,
+        "first": str(days.min()), "last": str(days.max()), "qts_version": __version__,
+        "bars_fingerprint": store.manifest.bars.fingerprint,
+    }  # fmt: skip
+    return evaluate_scores(days, score, label, loaded.config.eval, instrument=names, context=context)
+
+
+def labels_for(store: Store, names: np.ndarray, days: np.ndarray) -> np.ndarray:
+    """Return (n,) raw labels of (instrument, datetime) pairs, NaN where the store has none."""
+    first, last = (date.fromisoformat(str(day)) for day in (days.min(), days.max()))
+    panel = store.read([LABEL], first, last)
+    calendar = store.calendar()
+    code = np.searchsorted(panel.instruments, names)
+    code = np.where(code < len(panel.instruments), code, 0)
+    day = np.searchsorted(calendar, days)
+    day = np.where(day < len(calendar), day, 0)
+    is_known = (panel.instruments[code] == names) & (calendar[day] == days)
+    wanted = code.astype(np.int64) * len(calendar) + day
+    have = panel.instrument.astype(np.int64) * len(calendar) + panel.day
+    if not len(have):
+        return np.full(len(names), np.nan)
+    at = np.minimum(np.searchsorted(have, wanted), len(have) - 1)
+    return np.where(is_known & (have[at] == wanted), panel.values[at, 0], np.nan)
+
+
+def read_scores(loaded: LoadedConfig, file: Path) -> pa.Table:
+    """Return instrument, datetime, score of a Parquet or CSV file from any tool."""
+    if not file.is_file():
+        raise InputError(f"no scores file {file}")
+    source: Literal["parquet", "csv"] = "parquet" if file.suffix in (".parquet", ".pq") else "csv"
+    connection = connect(loaded.config.limits)
+    make_raw(connection, BarsConfig(source=source), file)
+    clean_rows(connection, Wanted((SCORE,)), "scores", str(file))
+    return connection.sql("SELECT * FROM scores").to_arrow_table()
+
+
+def _scores_of(run: Run, loaded: LoadedConfig, progress: Progress) -> pa.Table:
+    file = run.folder / PREDICTIONS
+    if not file.is_file():
+        return predict_run(loaded, progress, run=str(run.folder)).scores
+    try:
+        return pq.read_table(file)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InputError(f"{file} cannot be read: {error}", hint="run: qts predict") from error
+
+
+def _context_of(run: Run) -> dict[str, Any]:
+    record = run.record
+    return {
+        "run": run.name, "model": record["model"]["name"], "seed": record["train"]["seed"],
+        "step_len": record["window"]["step_len"], "n_features": len(record["features"]),
+        "segments": record["segments"], "best_epoch": record["best_epoch"], "n_parameters": record["n_parameters"],
+    }  # fmt: skip

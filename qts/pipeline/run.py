@@ -1,0 +1,54 @@
+"""Everything that is not up to date, in order: ingest, window, train, predict, eval."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from qts.config import LoadedConfig
+from qts.evaluation import EvalReport
+from qts.pipeline.evaluate import evaluate
+from qts.pipeline.features import needed_segments
+from qts.pipeline.ingest import ingest
+from qts.pipeline.predict import PREDICTIONS, predict_run
+from qts.pipeline.train import TrainResult, model_options, train_run
+from qts.progress import Progress
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one stage did."""
+
+    name: str
+    was_up_to_date: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """The stages and the report they led to."""
+
+    stages: tuple[Stage, ...]
+    training: TrainResult
+    report: EvalReport
+    files: tuple[Path, ...]
+    """The report's files."""
+
+
+def run_all(loaded: LoadedConfig, progress: Progress, *, wait_seconds: float = 0) -> RunResult:
+    """Bring everything up to date; what can be refused is refused before the first stage."""
+    needed_segments(loaded)
+    model_options(loaded)
+    stages = []
+    stored = ingest(loaded, progress, wait_seconds=wait_seconds)
+    stages.append(Stage("ingest", stored.is_up_to_date, stored.seconds))
+    training = train_run(loaded, progress)
+    stages.append(Stage("train", training.is_up_to_date, training.seconds))
+    started = time.perf_counter()
+    file = training.run.folder / PREDICTIONS
+    has_scores = training.is_up_to_date and stored.is_up_to_date and file.is_file()
+    if not has_scores:
+        predict_run(loaded, progress, run=str(training.run.folder))
+    stages.append(Stage("predict", has_scores, time.perf_counter() - started))
+    judged = evaluate(loaded, progress, run=str(training.run.folder))
+    stages.append(Stage("eval", was_up_to_date=False, seconds=judged.seconds))
+    return RunResult(tuple(stages), training, judged.report, judged.files)

@@ -1,0 +1,78 @@
+"""Store → processed, memory-mapped windows; step_len and fill are choices of the reader, not of the matrix."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from qts.config import LoadedConfig
+from qts.pipeline.features import Recipe, build_features, make_recipe
+from qts.pipeline.segments import SampleCounts, make_dataset, refuse_no_samples
+from qts.progress import Progress
+from qts.store import Store, open_store
+from qts.windows import WindowDataset, WindowStore, open_windows, write_windows
+from qts.windows.build import read_meta
+
+SEGMENTS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class WindowResult:
+    """What the windows hold."""
+
+    folder: Path
+    windows: WindowStore
+    datasets: dict[str, WindowDataset]
+    """Segment → samples."""
+    counts: dict[str, SampleCounts]
+    """Segment → where its rows went."""
+    is_up_to_date: bool
+    seconds: float
+
+
+def window_folder(loaded: LoadedConfig, recipe: Recipe, store: Store) -> Path:
+    """Return where the windows of a recipe live."""
+    return loaded.path(loaded.config.store.path) / "windows" / recipe.fingerprint(store)
+
+
+def are_windows_fresh(loaded: LoadedConfig) -> bool:
+    """Return whether windows for this config and store are on disk."""
+    store = open_store(loaded.path(loaded.config.store.path))
+    return read_meta(window_folder(loaded, make_recipe(loaded), store)) is not None
+
+
+def build_windows(loaded: LoadedConfig, progress: Progress) -> WindowResult:
+    """Bring the windows up to date; refuse segments without a sample."""
+    started = time.perf_counter()
+    recipe = make_recipe(loaded)
+    store = open_store(loaded.path(loaded.config.store.path))
+    folder = window_folder(loaded, recipe, store)
+    is_fresh = read_meta(folder) is not None
+    if not is_fresh:
+        progress.stage("fit processors and lay out the matrix")
+        built = build_features(store, recipe)
+        progress.stage("write windows")
+        write_windows(folder, built)
+    windows = open_windows(folder)
+    datasets, counts = _segments(loaded, recipe, windows)
+    return WindowResult(folder, windows, datasets, counts, is_fresh, time.perf_counter() - started)
+
+
+def _segments(
+    loaded: LoadedConfig, recipe: Recipe, windows: WindowStore
+) -> tuple[dict[str, WindowDataset], dict[str, SampleCounts]]:
+    datasets, counts = {}, {}
+    for at, name in enumerate(SEGMENTS):
+        following = getattr(recipe.segments, SEGMENTS[at + 1])[0] if at + 1 < len(SEGMENTS) else None
+        span = getattr(recipe.segments, name)
+        datasets[name], counts[name] = make_dataset(
+            windows, loaded.config.window, span, following, needs_label=name != "test"
+        )
+        refuse_no_samples(name, counts[name], loaded.config.window.step_len)
+    return datasets, counts
+
+
+def missing_share(dataset: WindowDataset) -> float:
+    """Return the share of a dataset's own rows that hold a missing feature."""
+    return float(np.isnan(dataset.matrix[dataset.samples.row]).any(axis=1).mean()) if len(dataset) else 0.0

@@ -1,0 +1,209 @@
+"""The contract of the command line: streams, JSON, formats, exit codes, closed pipes, signals."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from qts.cli.commands import app
+from qts.cli.main import run
+from qts.errors import ExitCode
+from tests.market import write_market
+
+COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A market with a finished run."""
+    path = write_market(tmp_path_factory.mktemp("cli")).parent
+    assert run(["run", "--config", str(path / "qts.toml"), "-q"]) == 0
+    return path
+
+
+@pytest.fixture
+def _here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_a_sentence_three_examples_exit_codes_and_a_neighbour(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([name, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert text.count(f"\n    qts {name}") == 3
+    assert "Exit codes: 0 done" in text
+    assert "See also: qts" in text
+
+
+@pytest.mark.usefixtures("_here")
+@pytest.mark.parametrize(
+    "arguments",
+    [["ingest"], ["check"], ["window"], ["train"], ["predict"], ["predict", "--asof", "last"], ["eval"], ["run"], ["status"], ["factors"],
+     ["factors", "GAP"], ["models"], ["models", "lstm"], ["operators"], ["operators", "Mean"], ["processors"], ["processors", "fillna"],
+     ["query", "from label limit 3"], ["doctor"], ["schema"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_json_is_one_object_with_a_schema_and_nothing_else_on_stdout(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    if arguments != ["schema"]:
+        assert found["schema"] == f"qts.{arguments[0]}/1"
+
+
+@pytest.mark.usefixtures("_here")
+@pytest.mark.parametrize("format_", ["csv", "json", "jsonl", "table", "parquet"])
+def test_predict_speaks_every_format(format_: str, folder: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert run(["predict", "--asof", "last", "--format", format_]) == 0
+    out = capfdbinary.readouterr().out
+    n_scores = 8
+    if format_ == "csv":
+        assert out.decode().splitlines()[0] == "instrument,datetime,score"
+        assert len(out.decode().splitlines()) == n_scores + 1
+    elif format_ == "json":
+        assert len(json.loads(out)) == n_scores
+    elif format_ == "jsonl":
+        assert [set(json.loads(line)) for line in out.splitlines()] == [{"instrument", "datetime", "score"}] * n_scores
+    elif format_ == "parquet":
+        assert pq.read_table(io.BytesIO(out)).num_rows == n_scores
+    else:
+        assert b"score" in out
+
+
+@pytest.mark.usefixtures("_here")
+def test_out_writes_a_file_in_the_format_of_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["predict", "--asof", "last", "--out", str(tmp_path / "scores.parquet"), "-q"]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert pq.read_table(tmp_path / "scores.parquet").num_rows == 8
+
+
+@pytest.mark.usefixtures("_here")
+def test_narration_goes_to_stderr_and_quiet_silences_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["ingest"]) == 0
+    loud = capsys.readouterr()
+    assert run(["ingest", "-q"]) == 0
+    quiet = capsys.readouterr()
+    assert "read bars" in loud.err
+    assert "read bars" not in loud.out
+    assert quiet.err == ""
+    assert quiet.out.splitlines()[0].startswith("up to date")
+
+
+@pytest.mark.usefixtures("_here")
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["nosuch"], ExitCode.USAGE),
+        (["train", "--epochs", "many"], ExitCode.USAGE),
+        (["train", "--set", "train.lrr=1"], ExitCode.USAGE),
+        (["predict", "--run", "nosuch"], ExitCode.INPUT),
+        (["predict", "--asof", "someday"], ExitCode.USAGE),
+        (["predict", "--start", "2030-01-01"], ExitCode.INPUT),
+        (["predict", "--format", "xls"], ExitCode.USAGE),
+        (["query", "drop table label"], ExitCode.USAGE),
+        (["query", "select * from nowhere"], ExitCode.USAGE),
+        (["ingest", "--config", "nosuch.toml"], ExitCode.INPUT),
+    ],
+)
+def test_a_failure_has_its_code_and_is_told_twice_under_json(
+    arguments: list[str], code: ExitCode, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == code
+    plain = capsys.readouterr()
+    assert plain.out == ""
+    assert plain.err.splitlines()[-2].startswith("error: ")
+    assert "Traceback" not in plain.err
+    assert run([*arguments, "--json"]) == code
+    told = json.loads(capsys.readouterr().out)["error"]
+    assert told["code"] == code
+    assert told["message"]
+    assert set(told) >= {"code", "message", "hint", "where"}
+
+
+@pytest.mark.usefixtures("_here")
+@pytest.mark.parametrize(
+    "sql",
+    ["copy (select 1) to 'stolen.csv'", "select * from read_text('qts.toml')", "from 'bars.parquet'", "attach 'x.db'",
+     "select 1; select 2", "set enable_external_access = true", "install httpfs"],
+)  # fmt: skip
+def test_a_query_can_neither_write_nor_leave_the_store(
+    sql: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(folder.iterdir())
+    assert run(["query", sql]) == ExitCode.USAGE
+    assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.usefixtures("_here")
+def test_a_query_sees_every_dataset(capsys: pytest.CaptureFixture[str]) -> None:
+    sql = "select count(*) as n from bars join mine using (instrument, datetime) join label using (instrument, datetime) join calendar using (datetime)"
+    assert run(["query", sql, "--format", "csv"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "n"
+
+
+def qts(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "qts", *arguments]
+
+
+@pytest.mark.usefixtures("_here")
+def test_a_closed_pipe_is_no_error(folder: Path) -> None:
+    command = f"{sys.executable} -m qts query 'select range from range(300000)' --format csv -q | head -n 2; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "range\n0\n", "")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_a_training_with_its_code_and_leaves_no_run_called_done(
+    number: int, code: int, tmp_path: Path
+) -> None:
+    write_market(tmp_path)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    arguments = qts("train", "--epochs", "100000", "--set", "train.patience=100000")
+    assert run(["ingest", "-q", "--config", str(tmp_path / "qts.toml")]) == 0
+    process = subprocess.Popen(
+        arguments, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    assert process.stderr is not None
+    while "epoch 2" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(number)
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert "Traceback" not in told
+    record = json.loads(next((tmp_path / "runs").glob("*/run.json")).read_text())
+    assert record["state"] == "failed"
+    assert not (tmp_path / "runs/latest").exists()
+
+
+def test_a_demo_is_one_command_and_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["init", str(tmp_path / "demo"), "--demo"]) == 0
+    assert {p.name for p in (tmp_path / "demo").iterdir()} == {
+        "bars.parquet",
+        "index.parquet",
+        "universe.csv",
+        "qts.toml",
+    }
+    assert run(["init", str(tmp_path / "demo"), "--demo"]) == ExitCode.USAGE
+    assert run(["check", "--config", str(tmp_path / "demo/qts.toml"), "--config-only"]) == 0
+
+
+def test_a_written_template_is_a_sound_config(tmp_path: Path) -> None:
+    assert run(["init", str(tmp_path)]) == 0
+    assert run(["check", "--config-only"]) == 0
+
+
+def test_status_of_an_empty_place_is_empty_not_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    started = time.perf_counter()
+    assert run(["status", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == []
+    assert time.perf_counter() - started < 10
