@@ -10,10 +10,10 @@ from difflib import get_close_matches
 
 import duckdb
 
-from qts.bars.sources import FILE_COLUMN, is_called
+from qts.bars.sources import FILE_COLUMN, is_called, say_reason
 from qts.columns import DATETIME, INSTRUMENT, KEYS, OPTIONAL_FIELDS, REQUIRED_FIELDS
 from qts.config import BarsConfig
-from qts.errors import DataCheckError, InputError
+from qts.errors import ConfigError, DataCheckError, InputError
 from qts.expr.sql import quote_name, quote_text
 
 _NUMBER_TYPES = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "UTINYINT",
@@ -54,11 +54,20 @@ class Wanted:
     date_format: str | None = None
     keeps_others: bool = False
     """Whether other numeric columns come along."""
+    remedy: str = "rename a column of the file"
+    """What to do about a column under another name."""
 
 
 def clean_bars(connection: duckdb.DuckDBPyConnection, config: BarsConfig, where: str) -> tuple[str, ...]:
     """Make the table `bars` from `raw`; return its fields, canonical ones first."""
-    wanted = Wanted(REQUIRED_FIELDS, OPTIONAL_FIELDS, config.columns, config.date_format, keeps_others=True)
+    wanted = Wanted(
+        REQUIRED_FIELDS,
+        OPTIONAL_FIELDS,
+        config.columns,
+        config.date_format,
+        keeps_others=True,
+        remedy="map it in [bars] columns",
+    )
     return clean_rows(connection, wanted, "bars", where)
 
 
@@ -68,8 +77,20 @@ def clean_rows(connection: duckdb.DuckDBPyConnection, wanted: Wanted, table: str
     Raises InputError for a missing column or no rows, DataCheckError for a value that is not what its column needs
     and for a key that stands twice.
     """
+    try:
+        return _clean(connection, wanted, table, where)
+    except duckdb.Error as error:
+        if wanted.date_format and "format specifier" in str(error):
+            message = f'"{wanted.date_format}" is no date format: {say_reason(error)}'
+            raise ConfigError(message, where="[bars] date_format", hint="write it as %Y-%m-%d") from error
+        raise InputError(
+            f"cannot read {where}: {say_reason(error)}", hint="the file is damaged: write it again"
+        ) from error
+
+
+def _clean(connection: duckdb.DuckDBPyConnection, wanted: Wanted, table: str, where: str) -> tuple[str, ...]:
     columns = _match_columns(connection, wanted, where)
-    _refuse_bad_values(connection, columns, where)
+    _refuse_bad_values(connection, columns, where, wanted)
     fields = tuple(column.ours for column in columns if column.ours not in KEYS)
     reads = ", ".join(f"{column.read} AS {quote_name(column.ours)}" for column in columns)
     connection.execute(f"CREATE TABLE {table} AS SELECT {reads} FROM raw ORDER BY {INSTRUMENT}, {DATETIME}")
@@ -91,19 +112,19 @@ def _match_columns(connection: duckdb.DuckDBPyConnection, wanted: Wanted, where:
         raise InputError(
             f'{where} has no column "{unknown[0]}", which [bars] columns names', hint=f"its columns: {', '.join(types)}"
         )
-    names = (*KEYS, *wanted.required, *wanted.optional)
+    names = tuple(dict.fromkeys((*KEYS, *wanted.required, *wanted.optional, *wanted.mapping)))
     matched = {name: theirs for name in names if (theirs := _find(name, types, wanted.mapping))}
     missing = [name for name in (*KEYS, *wanted.required) if name not in matched]
     if missing:
         near = get_close_matches(missing[0], list(types), n=1, cutoff=0.6)
-        hint = f'map it: columns = {{ {missing[0]} = "{near[0] if near else "its name there"}" }}'
+        example = f': columns = {{ {missing[0]} = "{near[0] if near else "its name there"}" }}'
+        hint = wanted.remedy + (example if wanted.keeps_others else f" to {missing[0]}")
         lacking = ", ".join(f'"{name}"' for name in missing)
         raise InputError(f"{where} has no column {lacking}; its columns: {', '.join(types)}", hint=hint)
-    taken = set(matched.values()) if wanted.keeps_others else set(types)
-    extra = {theirs.lower(): theirs for theirs, type_ in types.items() if theirs not in taken and _is_number(type_)}
-    for name, theirs in extra.items():
-        if name.isidentifier():
-            matched.setdefault(name, theirs)
+    others = {theirs.lower(): theirs for theirs in types if wanted.keeps_others and theirs not in matched.values()}
+    for name, theirs in others.items():
+        if name.isidentifier() and name not in matched and _holds_numbers(connection, theirs, types[theirs]):
+            matched[name] = theirs
     return [_column(ours, theirs, types[theirs], wanted.date_format) for ours, theirs in matched.items()]
 
 
@@ -112,6 +133,17 @@ def _find(name: str, types: Mapping[str, str], mapping: Mapping[str, str]) -> st
         return mapping[name]
     exact = [column for column in types if column.casefold() == name]
     return next(iter(exact + [column for column in types if is_called(column, name)]), None)
+
+
+def _holds_numbers(connection: duckdb.DuckDBPyConnection, name: str, type_: str) -> bool:
+    """Return whether a column is of numbers, or of texts that all are."""
+    if type_ != "VARCHAR":
+        return _is_number(type_)
+    column = _column(name, name, type_, None)
+    return (
+        _one(connection, f"SELECT count(*) FILTER (WHERE {column.is_bad}) = 0 AND count({column.read}) > 0 FROM raw")
+        == 1
+    )
 
 
 def _is_number(type_: str) -> bool:
@@ -149,16 +181,20 @@ def _read_day(name: str, type_: str, form: str | None) -> str:
         return "CAST(NULL AS DATE)"
     forms = quote_text(form) if form else "[" + ", ".join(map(quote_text, _TEXT_FORMS)) + "]"
     parsed = f"try_strptime(trim(CAST({name} AS VARCHAR)), {forms})"
-    return f"CASE WHEN {parsed} = date_trunc('day', {parsed}) THEN CAST({parsed} AS DATE) END"
+    # a year of two digits would be read as one of the first century
+    is_day = f"{parsed} = date_trunc('day', {parsed}) AND {parsed} >= TIMESTAMP '1800-01-01'"
+    return f"CASE WHEN {is_day} THEN CAST({parsed} AS DATE) END"
 
 
 _REMEDY = {
     INSTRUMENT: "every row needs an instrument",
-    DATETIME: "qts reads daily bars: write days as 2024-12-31, or say how they are written in [bars] date_format",
+    DATETIME: "qts reads days: write them as 2024-12-31, or for bars say how they are written in [bars] date_format",
 }
 
 
-def _refuse_bad_values(connection: duckdb.DuckDBPyConnection, columns: list[_Column], where: str) -> None:
+def _refuse_bad_values(
+    connection: duckdb.DuckDBPyConnection, columns: list[_Column], where: str, wanted: Wanted
+) -> None:
     counts = ", ".join(f"count(*) FILTER (WHERE {column.is_bad})" for column in columns)
     found = connection.execute(f"SELECT {counts} FROM raw").fetchone() or ()
     for column, count in zip(columns, found, strict=True):
@@ -167,7 +203,7 @@ def _refuse_bad_values(connection: duckdb.DuckDBPyConnection, columns: list[_Col
             kind = {INSTRUMENT: "an instrument", DATETIME: "a day"}.get(column.ours, "a number")
             raise DataCheckError(
                 f'column "{column.theirs}" of {file or where}: row {row} is {value!r}, not {kind} ({count} such rows)',
-                hint=_REMEDY.get(column.ours, "mend the file, or map another column in [bars] columns"),
+                hint=_REMEDY.get(column.ours, f"mend the file, or {wanted.remedy}"),
             )
 
 
@@ -175,7 +211,7 @@ def _first_row(connection: duckdb.DuckDBPyConnection, condition: str, value: str
     """Return file, row within the file (data rows count from 1) and value of the first row that meets a condition."""
     row = connection.execute(
         f"SELECT {FILE_COLUMN}, row, value FROM (SELECT {FILE_COLUMN}, value, is_bad, n,"
-        f" n - min(n) OVER (PARTITION BY {FILE_COLUMN}) + 1 AS row FROM (SELECT {FILE_COLUMN}, {value} AS value,"
+        f" n - min(n) OVER (PARTITION BY {FILE_COLUMN}) + 1 AS row FROM (SELECT {FILE_COLUMN}, CAST({value} AS VARCHAR) AS value,"
         f" {condition} AS is_bad, row_number() OVER () AS n FROM raw)) WHERE is_bad ORDER BY n LIMIT 1"
     ).fetchone()
     return row or ("", 0, None)

@@ -4,8 +4,11 @@
 whether the values will do is decided behind the door (`door.py`), once for all sources.
 """
 
+import csv
+import gzip
 from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
 import duckdb
 
@@ -29,13 +32,18 @@ def make_raw(connection: duckdb.DuckDBPyConnection, config: BarsConfig, path: Pa
     try:
         SOURCES[config.source](connection, config, path)
     except duckdb.Error as error:
-        raise InputError(
-            f"cannot read {path} as {config.source}: {_first_line(error)}", hint="check [bars] source and path"
-        ) from error
+        reason = say_reason(error)
+        hint = "check [bars] source and path"
+        raise InputError(f"cannot read {path} as {config.source}: {reason}", hint=hint) from error
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+def say_reason(error: Exception) -> str:
+    """Return the engine's message in one line: what happened, and for a CSV which line, but not its advice."""
+    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+    told = [
+        line for line in lines[:4] if line.strip("^ ") and not line.startswith(("LINE ", "Possible", "*", "file ="))
+    ]
+    return "; ".join(told)[:300].encode("ascii", "backslashreplace").decode()
 
 
 def _file_list(files: list[Path]) -> str:
@@ -44,9 +52,7 @@ def _file_list(files: list[Path]) -> str:
 
 def _parquet(connection: duckdb.DuckDBPyConnection, _config: BarsConfig, path: Path) -> None:
     files = expand(path, (".parquet", ".pq"))
-    for file in files:
-        if file.stat().st_size == 0:
-            raise InputError(f"{file} is empty", hint="write it again, or leave it out")
+    _refuse_empty_files(files)
     connection.execute(
         f"CREATE VIEW raw AS SELECT * RENAME (filename AS {FILE_COLUMN}) "
         f"FROM read_parquet({_file_list(files)}, union_by_name = true, filename = true)"
@@ -55,24 +61,61 @@ def _parquet(connection: duckdb.DuckDBPyConnection, _config: BarsConfig, path: P
 
 def _csv(connection: duckdb.DuckDBPyConnection, config: BarsConfig, path: Path) -> None:
     """One long file, or one file an instrument, whose name is then the instrument."""
-    files = [file for file in expand(path, (".csv", ".csv.gz", ".txt")) if file.stat().st_size > 0]
-    if not files:
-        raise InputError(f"{path} is empty", hint="bars need a header line and rows")
-    scan = f"read_csv({_file_list(files)}, all_varchar = true, header = true, union_by_name = true, filename = true)"
-    columns = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()]
+    files = expand(path, (".csv", ".csv.gz", ".txt"))
+    _refuse_empty_files(files)
+    options = "all_varchar = true, header = true, union_by_name = true, filename = true, skip = 0"
+    scan = f"read_csv({_file_list(files)}, {options}, delim = {quote_text(_delimiter(files[0]))})"
+    try:
+        columns = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()]
+    except duckdb.Error:
+        _refuse_ragged_row(files)
+        raise
     wanted = config.columns.get(INSTRUMENT, INSTRUMENT)
     stem = ""
     if config.columns.get(INSTRUMENT) is None and not any(is_called(column, wanted) for column in columns):
         stem = (
-            f", regexp_extract(parse_filename(filename), '^[^.]+') AS {INSTRUMENT}"
+            f", regexp_replace(parse_filename(filename), '[.](csv|csv[.]gz|txt)$', '') AS {INSTRUMENT}"
             if _one_file_each(files, path)
             else ""
         )
     connection.execute(f"CREATE VIEW raw AS SELECT * RENAME (filename AS {FILE_COLUMN}){stem} FROM {scan}")
 
 
+def _refuse_empty_files(files: list[Path]) -> None:
+    for file in files:
+        if file.stat().st_size == 0:
+            raise InputError(f"{file} is empty", hint="write it again, or leave it out")
+
+
+def _refuse_ragged_row(files: list[Path]) -> None:
+    """Name the first row with another number of cells than its header; the engine's sniffer does not."""
+    for file in files:
+        with _open_text(file) as stream:
+            rows = csv.reader(stream, delimiter=_delimiter(file))
+            header = next(rows, [])
+            for number, row in enumerate(rows, start=1):
+                if row and len(row) != len(header):
+                    cells = f"row {number} has {len(row)} cells, the header {len(header)}"
+                    raise InputError(
+                        f"cannot read {file}: {cells}", hint="mend the row: is a quote or a comma missing?"
+                    )
+
+
+def _open_text(file: Path) -> TextIO:
+    if file.suffix == ".gz":
+        return gzip.open(file, "rt", encoding="utf-8", errors="replace", newline="")
+    return file.open(encoding="utf-8", errors="replace", newline="")
+
+
+def _delimiter(file: Path) -> str:
+    """Return the sign between the names of the header; a ragged row further down must not sway it."""
+    with _open_text(file) as stream:
+        header = stream.readline()
+    return max(",;\t|", key=header.count)
+
+
 def _one_file_each(files: list[Path], path: Path) -> bool:
-    return len(files) > 1 or path.is_dir()
+    return len(files) > 1 or not path.is_file()
 
 
 def _duckdb(connection: duckdb.DuckDBPyConnection, config: BarsConfig, path: Path) -> None:
@@ -84,7 +127,7 @@ def _duckdb(connection: duckdb.DuckDBPyConnection, config: BarsConfig, path: Pat
         relation = f"source_database.{table}"
     else:
         connection.execute("USE source_database")
-        relation = f"({(config.query or '').rstrip().rstrip(';')})"
+        relation = f"({(config.query or '').rstrip().rstrip(';')}\n)"
     target = "memory.main.raw"
     connection.execute(f"CREATE TABLE {target} AS SELECT *, {quote_text(str(path))} AS {FILE_COLUMN} FROM {relation}")
     connection.execute("USE memory")

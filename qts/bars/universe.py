@@ -20,10 +20,10 @@ def read_universe(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
     lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     if not any(line.strip() for line in lines):
         raise InputError(f"the universe {path} is empty", hint="it needs a row for each membership interval")
-    header = [name.strip().lower() for name in lines[0].replace("\t", ",").split(",")]
-    has_header = INSTRUMENT in header
-    if has_header and not {START, END} <= set(header):
-        missing = ", ".join(sorted({START, END} - set(header)))
+    header = [name.strip().strip('"').lower() for name in lines[0].replace("\t", ",").split(",")]
+    has_header = bool({INSTRUMENT, START, END} & set(header))
+    if has_header and not {INSTRUMENT, START, END} <= set(header):
+        missing = ", ".join(sorted({INSTRUMENT, START, END} - set(header)))
         raise InputError(
             f"the universe {path} has no column {missing}", hint=f"its header must be {INSTRUMENT},{START},{END}"
         )
@@ -57,19 +57,20 @@ def _table(scan: str, columns: tuple[str, str, str]) -> str:
         f"CREATE TABLE universe AS SELECT trim({instrument}) AS {INSTRUMENT}, "
         f'TRY_CAST({start} AS DATE) AS "{START}", '
         f"CASE WHEN {end} IS NULL OR trim({end}) = '' THEN DATE '9999-12-31' ELSE TRY_CAST({end} AS DATE) END AS \"{END}\", "
-        f"row_number() OVER () AS row FROM {scan} WHERE {instrument} IS NOT NULL"
+        f"row_number() OVER () AS row FROM {scan} WHERE {instrument} IS NOT NULL OR {start} IS NOT NULL"
     )
 
 
 def _refuse_bad_rows(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     bad = connection.execute(
         f'SELECT row, {INSTRUMENT}, "{START}", "{END}" FROM universe '
-        f'WHERE "{START}" IS NULL OR "{END}" IS NULL OR "{START}" > "{END}" ORDER BY row LIMIT 1'
+        f"WHERE coalesce({INSTRUMENT}, '') = '' "
+        f'OR "{START}" IS NULL OR "{END}" IS NULL OR "{START}" > "{END}" ORDER BY row LIMIT 1'
     ).fetchone()
     if bad:
         row, instrument, start, end = bad
         shown = f"{start or 'no day'} to {end or 'no day'}"
         raise DataCheckError(
-            f"row {row} of the universe {path}: {instrument} is a member from {shown}",
+            f"row {row} of the universe {path}: {instrument or 'nobody'} is a member from {shown}",
             hint="write days as 2024-12-31, the start not after the end",
         )

@@ -1,7 +1,10 @@
 """Writes a resolved config as TOML; the standard library reads TOML but does not write it."""
 
 import json
+import re
 from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -15,7 +18,7 @@ def dump_toml(config: BaseModel) -> str:
 
 def _table(name: str, table: Mapping[str, Any]) -> str:
     plain = {key: value for key, value in table.items() if not _is_nested(value)}
-    lines = [f"[{name}]", *(f"{_key(key)} = {_value(value)}" for key, value in plain.items())]
+    lines = [f"[{name}]", *(f"{_key(key)} = {toml_value(value)}" for key, value in plain.items())]
     blocks = ["\n".join(lines)] if plain or not table else []
     for key, value in table.items():
         if isinstance(value, dict):
@@ -32,12 +35,17 @@ def _is_nested(value: object) -> bool:
 
 
 def _key(key: str) -> str:
-    return key if key.replace("_", "").replace("-", "").isalnum() and key.isascii() else json.dumps(key)
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else toml_value(key)
 
 
-def _value(value: object) -> str:
+def toml_value(value: object) -> str:
+    """Return a value as TOML spells it."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_value, value)) + "]"
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(toml_value, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_key(key)} = {toml_value(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, str):  # as JSON, but for the one control character that JSON leaves as it is
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return str(value) if isinstance(value, date | Path) else repr(value)

@@ -1,40 +1,40 @@
 """Where a key stands in a TOML text; the standard parser keeps no line numbers."""
 
 import re
+import tomllib
 from collections import Counter
 
 KeyPath = tuple[str | int, ...]
 
-_HEADER = re.compile(r"^\s*(\[\[|\[)\s*([^\[\]]+?)\s*\]")
-_KEY = re.compile(
-    r"""^\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*=(.*)$"""
+_BASIC = r'"(?:\\.|[^"\\\n])*"'
+_LITERAL = r"'[^'\n]*'"
+_DOTTED = rf"(?:[A-Za-z0-9_-]+|{_BASIC}|{_LITERAL})(?:\s*\.\s*(?:[A-Za-z0-9_-]+|{_BASIC}|{_LITERAL}))*"
+_HEADER = re.compile(rf"^\s*(\[\[|\[)\s*({_DOTTED})\s*\]")
+_KEY = re.compile(rf"^\s*({_DOTTED})\s*=(.*)$")
+_PART = re.compile(rf"[A-Za-z0-9_-]+|{_BASIC}|{_LITERAL}")
+_STRING = re.compile(rf"{_BASIC}|{_LITERAL}")
+_LONG_OR_COMMENT = re.compile(
+    rf'"{{3}}(?:\\.|[^\\])*?"{{3,5}}|\'{{3}}.*?\'{{3,5}}|(?P<short>{_BASIC}|{_LITERAL})|#[^\n]*', re.DOTALL
 )
-_PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
-_STRING_OR_COMMENT = re.compile(r'"(?:\\.|[^"\\])*"|\'[^\']*\'|#.*$')
+
+
+def _masked(text: str) -> list[str]:
+    """Return the lines of a text without its comments and long strings, which may hold anything."""
+
+    def blank(match: re.Match[str]) -> str:
+        return match[0] if match["short"] else '""' + "\n" * match[0].count("\n") if match[0][0] != "#" else ""
+
+    return _LONG_OR_COMMENT.sub(blank, text).split("\n")
 
 
 def _parts(dotted: str) -> tuple[str, ...]:
-    return tuple(part.strip("\"'") for part in _PART.findall(dotted))
+    return tuple(tomllib.loads(f"{part} = 0").popitem()[0] for part in _PART.findall(dotted))
 
 
-class _OpenValue:
-    """Whether a value goes on in the next line: an open bracket or an open triple quote."""
-
-    def __init__(self) -> None:
-        self.depth = 0
-        self.quote: str | None = None
-
-    def read(self, text: str) -> None:
-        for quote in ('"""', "'''"):
-            if self.quote in (None, quote) and text.count(quote) % 2:
-                self.quote = None if self.quote else quote
-                return
-        if self.quote is None:
-            bare = _STRING_OR_COMMENT.sub("", text)
-            self.depth += sum(map(bare.count, "[{")) - sum(map(bare.count, "]}"))
-
-    def is_open(self) -> bool:
-        return self.depth > 0 or self.quote is not None
+def _depth(line: str) -> int:
+    """Return how many brackets a line opens and does not close."""
+    bare = _STRING.sub("", line)
+    return sum(map(bare.count, "[{")) - sum(map(bare.count, "]}"))
 
 
 def key_lines(text: str) -> dict[KeyPath, int]:
@@ -42,10 +42,10 @@ def key_lines(text: str) -> dict[KeyPath, int]:
     lines: dict[KeyPath, int] = {}
     table: KeyPath = ()
     seen: Counter[tuple[str, ...]] = Counter()
-    value = _OpenValue()
-    for number, line in enumerate(text.splitlines(), start=1):
-        if value.is_open():
-            value.read(line)
+    depth = 0
+    for number, line in enumerate(_masked(text), start=1):
+        if depth > 0:
+            depth += _depth(line)
         elif header := _HEADER.match(line):
             names = _parts(header[2])
             table = (*names, seen[names]) if header[1] == "[[" else names
@@ -53,7 +53,7 @@ def key_lines(text: str) -> dict[KeyPath, int]:
             lines.setdefault(table, number)
         elif key := _KEY.match(line):
             lines.setdefault((*table, *_parts(key[1])), number)
-            value.read(key[2])
+            depth = _depth(key[2])
     return lines
 
 

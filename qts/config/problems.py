@@ -5,6 +5,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from qts.config.dump import toml_value
 from qts.config.locate import KeyPath
 from qts.errors import ConfigError
 from qts.registry import nearest, unknown_name_hint
@@ -64,6 +65,18 @@ def _tables_at(table: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:
     return table
 
 
+def _explain(table: type[BaseModel], path: KeyPath) -> str | None:
+    """Return what the docs say of a key, or of the table if the whole of it is wrong."""
+    names = [key for key in path if isinstance(key, str)]
+    for length in range(len(names), 0, -1):
+        holder = _tables_at(table, tuple(names[:length]))
+        if holder and names[length - 1] in holder.model_fields:
+            field = holder.model_fields[names[length - 1]]
+            default = "" if field.is_required() or field.default is None else f" (default {field.default})"
+            return f"{names[length - 1]}: {field.description}{default if len(default) < 40 else ''}"
+    return "qts schema prints every key"
+
+
 def _flatten(annotation: Any) -> Iterable[Any]:  # noqa: ANN401 - typing offers no type for an annotation
     yield annotation
     for argument in get_args(annotation):
@@ -74,17 +87,24 @@ def _table_name(path: KeyPath) -> str:
     return "[" + ".".join(str(key) for key in path[:-1] if isinstance(key, str)) + "]"
 
 
+def _show(value: object) -> str:
+    return f"'{value}'" if isinstance(value, str) else toml_value(value)
+
+
 def _describe(kind: str, path: KeyPath, value: object, context: Mapping[str, Any], message: str) -> str:
-    place = f'"{path[-1]}" in {_table_name(path)}' if len(path) > 1 else f"[{path[0]}]" if path else "the config"
+    named = tuple(key for key in path if isinstance(key, str))
+    place = f'"{named[-1]}" in {_table_name(named)}' if len(named) > 1 else f"[{named[0]}]" if named else "the config"
     if kind == "missing":
-        return f"{place} is missing"
+        return f"{place} needs two days, the first and the last" if isinstance(path[-1], int) else f"{place} is missing"
     if kind == "literal_error":
-        return f"{place} is {value!r}, but must be one of {context['expected']}"
+        return f"{place} is {_show(value)}, but must be one of {context['expected']}"
     if kind in _TOML_WORDS:
-        return f"{place} must be {_TOML_WORDS[kind]}, not {value!r}"
+        return f"{place} must be {_TOML_WORDS[kind]}, not {_show(value)}"
+    if kind == "string_pattern_mismatch":
+        return f"{place} is {_show(value)}, which is none of its forms"
     if kind == "value_error":
         return f"{place}: {context['error']}"
-    return f"{place} is {value!r}: {message[0].lower()}{message[1:]}"
+    return f"{place} is {_show(value)}: {message[0].lower()}{message[1:]}"
 
 
 def problems_of(
@@ -106,6 +126,6 @@ def problems_of(
             )
         else:
             text = _describe(finding["type"], path, finding["input"], finding.get("ctx", {}), finding["msg"])
-            problem = ConfigError(text, where=where)
+            problem = ConfigError(text, where=where, hint=_explain(table, inner))
         problems.append(problem)
     return problems

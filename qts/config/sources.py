@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -48,8 +48,6 @@ class _Layers:
             if not isinstance(inner, dict):
                 raise ConfigError(f'"{key}" is not a table', where=origin)
             table = inner
-        if path == ("model", "name") and table.get("name") != value:
-            table.clear()  # the other keys belonged to the architecture that the file names
         table[path[-1]] = value
         self.origins[path] = origin
 
@@ -57,8 +55,9 @@ class _Layers:
         for length in range(len(path), 0, -1):
             if path[:length] in self.origins:
                 return self.origins[path[:length]]
-        if self.file is None:
-            return None
+        below = [origin for place, origin in self.origins.items() if place[: len(path)] == path]
+        if below or self.file is None:
+            return below[0] if below else None
         line = line_of(path, self.lines)
         return f"{self.file.name}:{line}" if line else self.file.name
 
@@ -71,6 +70,11 @@ class LoadedConfig:
     folder: Path
     file: Path | None
     layers: _Layers
+
+    def where(self, *path: str | int) -> str:
+        """Return where a key's value came from, for messages: file and line, flag, variable, or its table's name."""
+        names = [str(key) for key in path if isinstance(key, str)]
+        return self.layers.origin(path) or f"[{names[0]}] {'.'.join(names[1:])}".strip()
 
     def path(self, relative: Path) -> Path:
         """Return a path of the config as an absolute one."""
@@ -103,39 +107,77 @@ def _read_file(path: Path, layers: _Layers) -> None:
     except FileNotFoundError:
         raise InputError(f"no config file {path}", hint="qts init writes one") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the config file {path}: {error}") from None
+        raise InputError(f"cannot read the config file {path}: {error}", hint="it must be a UTF-8 text file") from None
     try:
         layers.values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path.name} is not valid TOML: {error}", where=str(path)) from None
+        raise ConfigError(
+            f"{path.name} is not valid TOML: {error}",
+            where=str(path),
+            hint="text needs quotes; a table starts with [name]",
+        ) from None
     layers.file, layers.lines = path, key_lines(text)
 
 
-def _put_environment(layers: _Layers, environment: Mapping[str, str]) -> list[QtsError]:
-    problems: list[QtsError] = []
+@dataclass(frozen=True)
+class _Override:
+    """A value given beside the file."""
+
+    path: tuple[str, ...]
+    value: object
+    origin: str
+
+
+def _from_environment(environment: Mapping[str, str], problems: list[QtsError]) -> Iterator[_Override]:
     for name, text in environment.items():
         if not name.startswith(ENV_PREFIX) or name in RESERVED_ENV:
             continue
         path = tuple(name.removeprefix(ENV_PREFIX).lower().split("__"))
         if len(path) < 2:
-            problems.append(
-                ConfigError(f"cannot tell which key {name} means", hint="write QTS_TABLE__KEY, as QTS_TRAIN__LR=1e-3")
-            )
-            continue
-        layers.put(path, _parse_value(text), name)
-    return problems
+            hint = "write QTS_TABLE__KEY, as QTS_TRAIN__LR=1e-3"
+            problems.append(ConfigError(f"cannot tell which key {name} means", hint=hint))
+        else:
+            yield _Override(path, _parse_value(text), name)
 
 
-def _put_assignments(layers: _Layers, assignments: Sequence[str]) -> list[QtsError]:
-    problems: list[QtsError] = []
+def _from_assignments(assignments: Sequence[str], problems: list[QtsError]) -> Iterator[_Override]:
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         path = tuple(part.strip() for part in key.split("."))
         if not equals or len(path) < 2 or not all(path):
             problems.append(ConfigError(f'cannot read --set "{assignment}"', hint="write --set table.key=value"))
-            continue
-        layers.put(path, _parse_value(text.strip()), f"--set {key.strip()}")
-    return problems
+        else:
+            yield _Override(path, _parse_value(text.strip()), f"--set {key.strip()}")
+
+
+def _from_flags(flags: Mapping[str, object]) -> Iterator[_Override]:
+    for key, value in flags.items():
+        if value is not None:
+            flag = {"model.name": "model"}.get(key, key.rpartition(".")[2])
+            yield _Override(tuple(key.split(".")), value, f"--{flag.replace('_', '-')}")
+
+
+def _put_overrides(layers: _Layers, overrides: Sequence[_Override], problems: list[QtsError]) -> None:
+    """Lay values over the file's, in order; another architecture leaves the file's keys for its own behind."""
+    names = [override.value for override in overrides if override.path == ("model", "name")]
+    model = layers.values.get("model")
+    if names and isinstance(model, dict) and model.get("name") != names[-1]:
+        layers.values["model"] = {}
+    for override in overrides:
+        try:
+            layers.put(override.path, override.value, override.origin)
+        except ConfigError as error:
+            problems.append(error)
+
+
+def _in_file_order(problems: list[QtsError], file: Path | None) -> list[QtsError]:
+    """Return problems of the file by line, before those of flags and variables."""
+
+    def line(problem: QtsError) -> float:
+        name, _, number = (problem.where or "").rpartition(":")
+        return int(number) if file and name == file.name and number.isdigit() else float("inf")
+
+    return sorted(problems, key=line)
 
 
 def load_config(
@@ -154,17 +196,19 @@ def load_config(
     file = path or find_config()
     if file is not None:
         _read_file(file, layers)
-    problems = _put_environment(layers, os.environ if environment is None else environment)
-    problems += _put_assignments(layers, assignments)
-    for key, value in (flags or {}).items():
-        if value is not None:
-            layers.put(tuple(key.split(".")), value, f"--{key.rpartition('.')[2].replace('_', '-')}")
+    problems: list[QtsError] = []
+    overrides = [
+        *_from_environment(os.environ if environment is None else environment, problems),
+        *_from_assignments(assignments, problems),
+        *_from_flags(flags or {}),
+    ]
+    _put_overrides(layers, overrides, problems)
     config = None
     try:
         config = check(Config, layers.values, layers)
     except ConfigProblems as found:
         problems += found.problems
     if problems or config is None:
-        raise ConfigProblems(problems)
+        raise ConfigProblems(_in_file_order(problems, file))
     folder = file.resolve().parent if file else Path.cwd()
     return LoadedConfig(config, folder, file, layers)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, model_validator
 
 from qts.config.table import Names, OpenTable, Span, Table
 
@@ -66,7 +66,7 @@ class FactorsConfig(Table):
 
     set: str = "alpha158"
     """A factor set that comes with qts (`qts factors` lists them) or the path of one of your own."""
-    select: Names | None = None
+    select: Annotated[Names, Field(min_length=1)] | None = None
     """The factors the model sees, in factor-set order whatever the order here. None: all."""
     custom: dict[str, str] = Field(default={})
     """Factors of your own: name → expression."""
@@ -129,7 +129,7 @@ class TrainConfig(Table):
 
     epochs: PositiveInt = 200
     """Epochs at most."""
-    lr: PositiveFloat = 1e-3
+    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-3
     """Learning rate."""
     batch_size: PositiveInt = 800
     """Samples in one step."""
@@ -141,8 +141,8 @@ class TrainConfig(Table):
     """The training loss, over samples that have a label."""
     optimizer: Literal["adam", "sgd"] = "adam"
     """Adam as published, or plain SGD without momentum."""
-    clip_value: PositiveFloat | None = 3.0
-    """Each gradient element is clipped to ± this."""
+    clip_value: Annotated[float, Field(ge=0)] = 3.0
+    """Each gradient element is clipped to ± this; 0: not at all."""
     seed: NonNegativeInt = 0
     """Seed of the initial weights and of the order of samples."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
