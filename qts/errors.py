@@ -87,9 +87,10 @@ class ExpressionError(ConfigError):
         self.text = text
         self.position = position
 
-    def at(self, where: str) -> "ExpressionError":
-        """Return the same error with the place the expression came from."""
-        return ExpressionError(self.reason, self.text, self.position, where=where, hint=self.hint)
+    def at(self, where: str, subject: str = "") -> "ExpressionError":
+        """Return the same error with the place the expression came from, and what it is an expression of."""
+        reason = f"{subject}: {self.reason}" if subject else self.reason
+        return ExpressionError(reason, self.text, self.position, where=where, hint=self.hint)
 
     def __str__(self) -> str:
         head, _, drawing = self.message.partition("\n")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import typer
 
 from qts.cli.console import BarProgress, LineProgress, has_colour, is_terminal
-from qts.errors import ConfigError
+from qts.errors import QtsError
 
 if TYPE_CHECKING:
     from qts.config import LoadedConfig
@@ -92,7 +92,9 @@ class Session:
                 with out.open("wb") as stream:
                     write(table, stream)
             except OSError as error:
-                raise ConfigError(f"cannot write {out}: {error.strerror}", where="--out") from error
+                raise QtsError(
+                    f"cannot write {out}: {error.strerror}", where="--out", hint="choose another --out"
+                ) from error
 
 
 def _format_of(out: Path) -> str:

@@ -64,6 +64,7 @@ class _Parser:
         self.text = text
         self.at = 0
         self.depth = 0
+        self.places: dict[Node, int] = {}
         self.token = self._read()
 
     def _read(self) -> _Token:
@@ -74,7 +75,7 @@ class _Parser:
         return _Token(match.lastgroup, match[match.lastgroup], match.start(match.lastgroup))
 
     def fail(self, message: str, token: _Token, hint: str | None = None) -> ExpressionError:
-        return ExpressionError(message, self.text, token.start, hint=hint)
+        return ExpressionError(message, self.text, token.start, hint=hint or "qts operators lists the language")
 
     def take(self) -> _Token:
         token, self.token = self.token, self._read()
@@ -82,7 +83,8 @@ class _Parser:
 
     def expect(self, sign: str) -> None:
         if self.token.text != sign:
-            raise self.fail(f'expected "{sign}", found {self._found()}', self.token)
+            hint = "a bracket is not closed" if self.token.kind == "end" else None
+            raise self.fail(f'expected "{sign}", found {self._found()}', self.token, hint)
         self.take()
 
     def _found(self) -> str:
@@ -197,7 +199,9 @@ class _Parser:
                 raise self.fail(f"{name.text}: {complaint}", start, operator.usage())
         if complaint := operator.complaint(tuple(arguments)):
             raise self.fail(f"{name.text}: {complaint}", starts[0], operator.usage())
-        return Call(name.text, tuple(arguments))
+        call = Call(name.text, tuple(arguments))
+        self.places.setdefault(call, starts[-1].start)
+        return call
 
 
 def _canonical(name: str) -> str:
@@ -207,7 +211,13 @@ def _canonical(name: str) -> str:
 
 def parse(text: str) -> Node:
     """Return the tree of an expression; raises ExpressionError with the place of the fault."""
-    node = _Parser(text).whole()
+    return parse_with_places(text)[0]
+
+
+def parse_with_places(text: str) -> tuple[Node, dict[Node, int]]:
+    """Return the tree of an expression, and where the last argument of each of its named operators stands."""
+    parser = _Parser(text)
+    node = parser.whole()
     if isinstance(node, Number | Text):
-        raise ExpressionError("an expression must read at least one field", text, 0)
-    return node
+        raise ExpressionError("an expression must read at least one field", text, 0, hint='fields are written "$close"')
+    return node, parser.places

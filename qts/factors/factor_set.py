@@ -10,21 +10,25 @@ In a family N stands for the window; `zero` is its expression at window 0, if th
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
+from typing import TypeVar
 
-from qts.errors import ConfigError, ExpressionError, InputError
+from qts.errors import ConfigError, ConfigProblems, ExpressionError, InputError, QtsError
 from qts.expr.lookback import find_look_ahead, span_of
 from qts.expr.nodes import Node, render
-from qts.expr.parse import parse
+from qts.expr.parse import parse, parse_with_places
 from qts.registry import unknown_name_hint
 
 _NAME = re.compile(r"[A-Za-z]\w*")
 _WINDOW = re.compile(r"\bN\b")
 _FAMILY_KEYS = {"windows", "expr", "zero"}
 CUSTOM = "custom"
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -56,25 +60,22 @@ class FactorSet:
         return tuple(factor.name for factor in self.factors)
 
 
-def parse_factor(name: str, text: str, where: str, family: str | None = None) -> Factor:
-    """Return a checked factor; raises ExpressionError if it is malformed or looks ahead."""
+def parse_factor(name: str, text: str, where: str, family: str | None = None, subject: str = "") -> Factor:
+    """Return a checked factor; raises ExpressionError, about `subject`, if it is malformed or looks ahead."""
     if not _NAME.fullmatch(name):
         raise ConfigError(f'"{name}" cannot name a factor', where=where, hint="use letters, digits and _")
     try:
-        node = parse(text)
+        node, places = parse_with_places(text)
         if ahead := find_look_ahead(node):
             raise ExpressionError(
                 f"{name} looks ahead: {render(ahead)} reads bars after its own day",
-                text, _place_of_look_ahead(text), hint="only the label may look ahead; in a factor n must not be negative",
-            )  # fmt: skip
+                text,
+                places.get(ahead, 0),
+                hint="only the label may look ahead; in a factor n must not be negative",
+            )
     except ExpressionError as error:
-        raise error.at(where) from None
+        raise error.at(where, subject) from None
     return Factor(name, text, node, family)
-
-
-def _place_of_look_ahead(text: str) -> int:
-    found = re.search(r",\s*-\s*\d", text)
-    return found.start() + 1 if found else 0
 
 
 def parse_label(text: str, where: str) -> tuple[Node, int]:
@@ -93,7 +94,7 @@ def built_in_sets() -> tuple[str, ...]:
     )
 
 
-def load_factor_set(name: str, folder: Path) -> FactorSet:
+def load_factor_set(name: str, folder: Path, where: str = "[factors] set") -> FactorSet:
     """Return a factor set that comes with qts, or one of your own by its path.
 
     Raises ConfigError for an unknown name or a malformed file, InputError for a missing one.
@@ -102,23 +103,42 @@ def load_factor_set(name: str, folder: Path) -> FactorSet:
         return _read(name, files(__package__).joinpath(f"{name}.toml").read_text(encoding="utf-8"), name)
     if not name.endswith(".toml"):
         hint = unknown_name_hint(name, built_in_sets())
-        raise ConfigError(
-            f'unknown factor set "{name}"', where="[factors] set", hint=f"{hint} A file of your own ends in .toml"
-        )
+        raise ConfigError(f'unknown factor set "{name}"', where=where, hint=f"{hint} A file of your own ends in .toml")
     path = folder / name
     try:
         return _read(path.stem, path.read_text(encoding="utf-8"), path.name)
     except FileNotFoundError:
-        raise InputError(f"no factor set file {path}", where="[factors] set") from None
+        raise InputError(
+            f"no factor set file {path}", where=where, hint="a path starts at the config's folder"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the factor set {path}: {error}", where="[factors] set") from None
+        raise InputError(
+            f"cannot read the factor set {path}: {error}", where=where, hint="it must be a UTF-8 text file"
+        ) from None
 
 
-def custom_set(factors: Mapping[str, str], taken: Iterable[str], where: str) -> FactorSet:
-    """Return the factors of `[factors.custom]`; their names must not be taken by the factor set."""
-    made = tuple(parse_factor(name, text, where) for name, text in factors.items())
-    _refuse_twins([*taken, *(factor.name for factor in made)], where)
-    return FactorSet(CUSTOM, "factors of your own", made)
+def custom_set(factors: Mapping[str, str], taken: Iterable[str], where: Callable[[str], str]) -> FactorSet:
+    """Return the factors of `[factors.custom]`; `where` tells the place of one. All problems at once."""
+    made = _all_of(
+        partial(parse_factor, name, text, where(name), subject=f"{name} in [factors.custom]")
+        for name, text in factors.items()
+    )
+    _refuse_twins([*taken, *(factor.name for factor in made)], "[factors.custom]")
+    return FactorSet(CUSTOM, "factors of your own", tuple(made))
+
+
+def _all_of(makers: Iterable[Callable[[], Made]]) -> list[Made]:
+    """Return what all makers make; if some fail, raise every one of their problems."""
+    made: list[Made] = []
+    problems: list[QtsError] = []
+    for make in makers:
+        try:
+            made.append(make())
+        except ConfigError as error:
+            problems.extend(error.parts())
+    if problems:
+        raise problems[0] if len(problems) == 1 else ConfigProblems(problems)
+    return made
 
 
 def _read(name: str, text: str, where: str) -> FactorSet:
@@ -129,17 +149,17 @@ def _read(name: str, text: str, where: str) -> FactorSet:
     entries = content.get("factors")
     if not isinstance(entries, dict) or not entries:
         raise ConfigError(f"the factor set {where} has no [factors]", hint='write NAME = "expression" under [factors]')
-    made = tuple(factor for key, entry in entries.items() for factor in _factors_of(key, entry, where))
+    families = _all_of(partial(_factors_of, key, entry, where) for key, entry in entries.items())
+    made = tuple(factor for family in families for factor in family)
     _refuse_twins([factor.name for factor in made], where)
     return FactorSet(name, str(content.get("about", "")), made)
 
 
-def _factors_of(name: str, entry: object, where: str) -> Iterable[Factor]:
-    """Yield the factor, or the family of factors, behind one key."""
+def _factors_of(name: str, entry: object, where: str) -> list[Factor]:
+    """Return the factor, or the family of factors, behind one key."""
     place = f"{name} in {where}"
     if isinstance(entry, str):
-        yield parse_factor(name, entry, place)
-        return
+        return [parse_factor(name, entry, place)]
     if not isinstance(entry, dict) or not {"windows", "expr"} <= set(entry) <= _FAMILY_KEYS:
         raise ConfigError(
             f"{name} must be an expression or a family", where=where, hint='{ windows = [5, 10], expr = "… N …" }'
@@ -147,9 +167,11 @@ def _factors_of(name: str, entry: object, where: str) -> Iterable[Factor]:
     windows, expr = entry["windows"], entry["expr"]
     if not isinstance(windows, list) or not windows or not all(isinstance(w, int) and w >= 0 for w in windows):
         raise ConfigError(f"the windows of {name} must be whole numbers", where=where)
-    for window in windows:
-        text = entry.get("zero", expr) if window == 0 else expr
-        yield parse_factor(f"{name}{window}", _WINDOW.sub(str(window), str(text)), place, family=name)
+    texts = {window: entry.get("zero", expr) if window == 0 else expr for window in windows}
+    return [
+        parse_factor(f"{name}{window}", _WINDOW.sub(str(window), str(text)), place, family=name)
+        for window, text in texts.items()
+    ]
 
 
 def _refuse_twins(names: list[str], where: str) -> None:

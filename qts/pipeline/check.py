@@ -7,12 +7,11 @@ from typing import TypeVar
 from qts.bars.door import clean_bars
 from qts.bars.sources import make_raw
 from qts.bars.universe import read_universe
-from qts.columns import INSTRUMENT
+from qts.columns import DATETIME, INSTRUMENT
 from qts.config import LoadedConfig
-from qts.errors import ConfigProblems, ExpressionError, QtsError
-from qts.factors import parse_label
-from qts.pipeline.features import needed_segments
-from qts.pipeline.ingest import expand_factors
+from qts.errors import ConfigProblems, QtsError
+from qts.pipeline.features import check_segments, needed_segments
+from qts.pipeline.ingest import expand_factors, read_label
 from qts.processors import check_processors
 from qts.progress import Progress
 from qts.store.engine import connect
@@ -40,7 +39,7 @@ def check_all(loaded: LoadedConfig, progress: Progress, *, config_only: bool = F
     problems: list[QtsError] = []
     n_factors = 0
     for look in (
-        lambda: parse_label(loaded.config.label.expr, "[label] expr"),
+        lambda: read_label(loaded),
         lambda: needed_segments(loaded),
         lambda: check_processors(loaded, "features"),
         lambda: check_processors(loaded, "label"),
@@ -60,8 +59,6 @@ def check_all(loaded: LoadedConfig, progress: Progress, *, config_only: bool = F
 def _collect(look: Callable[[], Found], problems: list[QtsError]) -> Found | None:
     try:
         return look()
-    except ExpressionError as error:
-        problems.append(error)
     except QtsError as error:
         problems.extend(error.parts())
     return None
@@ -76,5 +73,8 @@ def _check_bars(loaded: LoadedConfig, progress: Progress, n_factors: int) -> Che
     fields = clean_bars(connection, bars, str(path))
     if bars.universe is not None:
         read_universe(connection, loaded.path(bars.universe))
-    n_bars, n_instruments = connection.execute(f"SELECT count(*), count(DISTINCT {INSTRUMENT}) FROM bars").fetchall()[0]
+    n_bars, n_instruments, first, last = connection.execute(
+        f"SELECT count(*), count(DISTINCT {INSTRUMENT}), min({DATETIME}), max({DATETIME}) FROM bars"
+    ).fetchall()[0]
+    check_segments(loaded, first, last)
     return CheckResult(n_factors, loaded.config.model.name, n_bars, n_instruments, fields)

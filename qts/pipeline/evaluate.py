@@ -97,7 +97,7 @@ def labels_for(store: Store, names: np.ndarray, days: np.ndarray) -> np.ndarray:
 def read_scores(loaded: LoadedConfig, file: Path) -> pa.Table:
     """Return instrument, datetime, score of a Parquet or CSV file from any tool."""
     if not file.is_file():
-        raise InputError(f"no scores file {file}")
+        raise InputError(f"no scores file {file}", hint="check --scores")
     source: Literal["parquet", "csv"] = "parquet" if file.suffix in (".parquet", ".pq") else "csv"
     connection = connect(loaded.config.limits)
     make_raw(connection, BarsConfig(source=source), file)

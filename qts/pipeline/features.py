@@ -9,10 +9,10 @@ import numpy as np
 
 from qts.columns import LABEL
 from qts.config import LoadedConfig, SegmentsConfig, Table
-from qts.errors import ConfigError, DataCheckError
-from qts.expr.nodes import fields_of
+from qts.errors import ConfigError, ConfigProblems, DataCheckError, QtsError, StoreError
+from qts.expr.nodes import fields_of, render
 from qts.expr.parse import parse
-from qts.pipeline.ingest import expand_factors
+from qts.pipeline.ingest import expand_factors, read_label
 from qts.processors import Block, apply_chain, check_processors, fit_chain
 from qts.store import Store, fingerprint
 from qts.windows import WindowStore
@@ -60,14 +60,30 @@ def make_recipe(loaded: LoadedConfig) -> Recipe:
     )  # fmt: skip
 
 
-def check_segments(segments: SegmentsConfig, store: Store) -> None:
-    """Refuse a segment that lies outside the store's days."""
-    for name, (first, last) in segments.model_dump().items():
-        if last < store.manifest.first or first > store.manifest.last:
-            raise ConfigError(
-                f"the {name} segment ({first} to {last}) lies outside the bars ({store.manifest.first} to {store.manifest.last})",
-                where="[segments]", hint="choose days that the bars cover",
-            )  # fmt: skip
+def check_segments(loaded: LoadedConfig, first: date, last: date) -> None:
+    """Refuse a segment that lies outside the bars."""
+    problems: list[QtsError] = [
+        ConfigError(
+            f"the {name} segment ({span[0]} to {span[1]}) lies outside the bars ({first} to {last})",
+            where=loaded.where("segments", name),
+            hint="choose days that the bars cover",
+        )
+        for name, span in needed_segments(loaded).model_dump().items()
+        if span[1] < first or span[0] > last
+    ]
+    if problems:
+        raise ConfigProblems(problems)
+
+
+def refuse_stale_store(loaded: LoadedConfig, store: Store) -> None:
+    """Refuse a store whose factors or label are not those of the config."""
+    wanted = {factor.name: factor.canonical for factors in expand_factors(loaded) for factor in factors.factors}
+    wanted[LABEL] = render(read_label(loaded)[0])
+    have = {name: text for dataset in store.manifest.datasets().values() for name, text in dataset.expressions.items()}
+    for name, text in wanted.items():
+        if have.get(name) != text:
+            held = f"{name} = {have[name]}" if name in have else f"no {name}"
+            raise StoreError(f"the store is stale: it holds {held}; the config says {text}", hint="run: qts ingest")
 
 
 def read_blocks(
@@ -88,7 +104,6 @@ def build_features(store: Store, recipe: Recipe) -> WindowStore:
 
     Raises DataCheckError if a factor has no value in the fit range, or no label exists in the train segment.
     """
-    check_segments(recipe.segments, store)
     train = recipe.segments.train
     first = train[0] if recipe.history == "universe" else None
     factors, label, instruments = read_blocks(store, recipe.columns, first, None)

@@ -14,7 +14,7 @@ from qts.bars.sources import make_raw
 from qts.bars.universe import read_universe
 from qts.columns import DATETIME, END, FIELDS, INSTRUMENT, LABEL, START
 from qts.config import BarsConfig, LoadedConfig
-from qts.errors import ConfigError, InputError
+from qts.errors import ConfigError, ConfigProblems, InputError
 from qts.expr.nodes import Node, fields_of, render
 from qts.expr.sql import ROW_COLUMN, compile_select, quote_name, quote_text
 from qts.factors import FactorSet, custom_set, load_factor_set, parse_label
@@ -57,13 +57,23 @@ class IngestResult:
 def expand_factors(loaded: LoadedConfig) -> list[FactorSet]:
     """Return the factor set of the config and the user's own, all expressions checked."""
     factors = loaded.config.factors
-    main = load_factor_set(factors.set, loaded.folder)
-    own = custom_set(factors.custom, main.names, "[factors.custom]")
+    main = load_factor_set(factors.set, loaded.folder, loaded.where("factors", "set"))
+    own = custom_set(factors.custom, main.names, lambda name: loaded.where("factors", "custom", name))
     known = [*main.names, *own.names]
-    for name in factors.select or ():
-        if name not in known:
-            raise ConfigError(f'unknown factor "{name}" in [factors] select', hint=unknown_name_hint(name, known))
+    where = loaded.where("factors", "select")
+    problems = [
+        ConfigError(f'unknown factor "{name}" in [factors] select', where=where, hint=unknown_name_hint(name, known))
+        for name in factors.select or ()
+        if name not in known
+    ]
+    if problems:
+        raise ConfigProblems(problems)
     return [main, own] if own.factors else [main]
+
+
+def read_label(loaded: LoadedConfig) -> tuple[Node, int]:
+    """Return the label's tree and how many bars it looks ahead."""
+    return parse_label(loaded.config.label.expr, loaded.where("label", "expr"))
 
 
 def ingest(loaded: LoadedConfig, progress: Progress, *, wait_seconds: float = 0) -> IngestResult:
@@ -71,7 +81,7 @@ def ingest(loaded: LoadedConfig, progress: Progress, *, wait_seconds: float = 0)
     started = time.perf_counter()
     config = loaded.config
     sets = expand_factors(loaded)
-    label, ahead = parse_label(config.label.expr, "[label] expr")
+    label, ahead = read_label(loaded)
     with StoreWriter(loaded.path(config.store.path), wait_seconds=wait_seconds) as writer:
         work = _Ingest(writer, connect(config.limits, writer.spill), progress)
         manifest = work.run(loaded, sets, label, ahead)
@@ -128,7 +138,7 @@ class _Ingest:
             qts_version=__version__, bars=bars, fields=fields, calendar=calendar, label=label_set, factor_sets=datasets,
             universe=universe, benchmark=benchmark, n_instruments=n_instruments, first=first, last=last,
         )  # fmt: skip
-        if manifest != self.old:
+        if manifest != self.old or self.written:
             self.progress.stage("commit")
             self.writer.commit(manifest)
         return manifest

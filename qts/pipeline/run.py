@@ -12,6 +12,7 @@ from qts.pipeline.ingest import ingest
 from qts.pipeline.predict import PREDICTIONS, predict_run
 from qts.pipeline.train import TrainResult, model_options, train_run
 from qts.progress import Progress
+from qts.training.device import resolve_device
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ def run_all(loaded: LoadedConfig, progress: Progress, *, wait_seconds: float = 0
     """Bring everything up to date; what can be refused is refused before the first stage."""
     needed_segments(loaded)
     model_options(loaded)
+    resolve_device(loaded.config.train.device)
     stages = []
     stored = ingest(loaded, progress, wait_seconds=wait_seconds)
     stages.append(Stage("ingest", stored.is_up_to_date, stored.seconds))

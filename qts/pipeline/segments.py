@@ -37,6 +37,11 @@ def make_dataset(
     label.
     """
     calendar = windows.calendar
+    if config.step_len > len(calendar):
+        raise DataCheckError(
+            f"a window of {config.step_len} days is longer than the history of {len(calendar)} days",
+            hint="choose a smaller [window] step_len",
+        )
     low, high = _positions(calendar, span)
     inside = (windows.day >= low) & (windows.day < high) & windows.members
     has_target = ~np.isnan(windows.target)

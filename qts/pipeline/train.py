@@ -15,7 +15,7 @@ import torch
 from qts import __version__
 from qts.config import LoadedConfig, Table
 from qts.config.dump import dump_toml
-from qts.errors import QtsError, StoreError
+from qts.errors import ConfigError, QtsError, StoreError
 from qts.models import load_architecture
 from qts.pipeline.window import WindowResult, are_windows_fresh, build_windows
 from qts.progress import Progress
@@ -39,7 +39,10 @@ class TrainResult:
 
 def model_options(loaded: LoadedConfig) -> Table:
     """Return the checked keys of `[model]`; the second pass, which loads that architecture alone."""
-    architecture = load_architecture(loaded.config.model.name)
+    try:
+        architecture = load_architecture(loaded.config.model.name)
+    except ConfigError as error:
+        raise ConfigError(error.message, where=loaded.where("model", "name"), hint=error.hint) from None
     return loaded.check_options(architecture.Config, loaded.config.model.options(), ("model",))
 
 

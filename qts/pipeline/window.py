@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from qts.config import LoadedConfig
-from qts.pipeline.features import Recipe, build_features, make_recipe
+from qts.pipeline.features import Recipe, build_features, check_segments, make_recipe, refuse_stale_store
 from qts.pipeline.segments import SampleCounts, make_dataset, refuse_no_samples
 from qts.progress import Progress
 from qts.store import Store, open_store
@@ -47,11 +47,14 @@ def build_windows(loaded: LoadedConfig, progress: Progress) -> WindowResult:
     started = time.perf_counter()
     recipe = make_recipe(loaded)
     store = open_store(loaded.path(loaded.config.store.path))
+    refuse_stale_store(loaded, store)
+    check_segments(loaded, store.manifest.first, store.manifest.last)
     folder = window_folder(loaded, recipe, store)
     is_fresh = read_meta(folder) is not None
     if not is_fresh:
         progress.stage("fit processors and lay out the matrix")
         built = build_features(store, recipe)
+        _segments(loaded, recipe, built)  # what has no samples is refused before it is written
         progress.stage("write windows")
         write_windows(folder, built)
     windows = open_windows(folder)

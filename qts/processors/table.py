@@ -6,10 +6,10 @@ would invent a spread of rounding errors.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import PositiveFloat
+from pydantic import Field
 
 from qts.config import Day, Names, Span, Table
 from qts.processors.block import Block
@@ -38,8 +38,8 @@ class FittedOptions(Table):
 class RobustZScoreOptions(FittedOptions):
     """Keys of robust_zscore."""
 
-    clip: PositiveFloat | None = 3.0
-    """Results are clipped to ± this; None: not at all."""
+    clip: Annotated[float, Field(ge=0)] = 3.0
+    """Results are clipped to ± this; 0: not at all."""
 
 
 class FillnaOptions(Table):
@@ -115,7 +115,7 @@ def _fit_robust(known: np.ndarray) -> tuple[float, ...]:
 
 def _robust_zscore(x: np.ndarray, options: RobustZScoreOptions, center: float, scale: float) -> np.ndarray:
     scores = (x.astype(np.float64) - center) / scale
-    return scores if options.clip is None else np.clip(scores, -options.clip, options.clip)
+    return np.clip(scores, -options.clip, options.clip) if options.clip else scores
 
 
 def _fit_zscore(known: np.ndarray) -> tuple[float, ...]:

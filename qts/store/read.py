@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from qts.columns import DATETIME, END, INSTRUMENT, LABEL, START
-from qts.errors import ConfigError, StoreError
+from qts.errors import StoreError
 from qts.registry import unknown_name_hint
 from qts.store.manifest import Dataset, Manifest, read_manifest
 
@@ -48,15 +48,16 @@ class Store:
         return [str(path) for path in paths]
 
     def dataset_of(self, column: str) -> Dataset:
-        """Return the dataset that holds a factor, or the label; raises ConfigError for an unknown name."""
+        """Return the dataset that holds a factor, or the label; raises StoreError for an unknown name."""
         if column == LABEL:
             return self.manifest.label
         for dataset in self.manifest.factor_sets.values():
             if column in dataset.expressions:
                 return dataset
         names = [name for dataset in self.manifest.factor_sets.values() for name in dataset.expressions]
-        hint = unknown_name_hint(column, names) if len(names) < 20 else None
-        raise ConfigError(f'the store has no factor "{column}"', hint=hint or "run: qts ingest")
+        raise StoreError(
+            f'the store has no factor "{column}"', hint=f"{unknown_name_hint(column, names)} Or run: qts ingest"
+        )
 
     def calendar(self) -> np.ndarray:
         """Return the calendar as datetime64[D], ascending."""
@@ -109,12 +110,14 @@ class Store:
         return names
 
     def _table(self, dataset: Dataset, columns: list[str]) -> pa.Table:
+        return pa.concat_tables(self._read(file, columns) for file in self.files(dataset))
+
+    def _read(self, file: str, columns: list[str]) -> pa.Table:
         try:
-            return pa.concat_tables(
-                pq.read_table(file, columns=columns, partitioning=None) for file in self.files(dataset)
-            )
+            return pq.read_table(file, columns=columns, partitioning=None)
         except (OSError, pa.ArrowInvalid) as error:
-            raise StoreError(f"the store at {self.folder} is damaged: {error}", hint="run: qts ingest") from error
+            reason = str(error).partition("\n")[0]
+            raise StoreError(f"{file} is damaged: {reason}", hint="delete it, then run: qts ingest") from error
 
     def _keys(self, dataset: Dataset, calendar: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         table = self._table(dataset, [INSTRUMENT, DATETIME])

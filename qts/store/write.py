@@ -14,6 +14,8 @@ from types import TracebackType
 from typing import Self
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from qts.errors import LockHeldError, QtsError, StoreError
@@ -115,9 +117,8 @@ class StoreWriter:
                     file.unlink()
 
     def is_whole(self, dataset: Dataset) -> bool:
-        """Return whether every part of a dataset is there in its full size."""
-        files = ((self.folder / part.path, part.n_bytes) for part in dataset.parts)
-        return all(file.is_file() and file.stat().st_size == n_bytes for file, n_bytes in files)
+        """Return whether every part of a dataset is there in its full size, with a sound footer."""
+        return all(_is_sound(self.folder / part.path, part) for part in dataset.parts)
 
 
 def replace_file(file: Path, content: bytes) -> None:
@@ -129,6 +130,13 @@ def replace_file(file: Path, content: bytes) -> None:
         os.fsync(stream.fileno())
     temporary.replace(file)
     _sync(file.parent)
+
+
+def _is_sound(file: Path, part: Part) -> bool:
+    try:
+        return file.stat().st_size == part.n_bytes and pq.read_metadata(file).num_rows == part.n_rows
+    except (OSError, pa.ArrowInvalid):
+        return False
 
 
 def _sync(path: Path) -> None:

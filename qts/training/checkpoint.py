@@ -24,6 +24,9 @@ LAST = "last.safetensors"
 HISTORY = "history.parquet"
 LATEST = "latest"
 
+_ALWAYS = {"state", "key", "model", "train", "window", "features", "expressions", "processors", "label", "segments"}
+_WHEN_DONE = {"best", "best_epoch", "n_epochs", "n_parameters", "view_first_day"}
+
 
 @dataclass(frozen=True)
 class Run:
@@ -46,9 +49,9 @@ class Run:
         try:
             network.load_state_dict(load_file(self.folder / MODEL))
         except (OSError, SafetensorError, RuntimeError) as error:
-            raise StoreError(
-                f"the weights of {self.folder} cannot be read: {str(error).partition(chr(10))[0]}"
-            ) from error
+            reason = str(error).partition("\n")[0]
+            message = f"the weights of {self.folder} cannot be read: {reason}"
+            raise StoreError(message, hint="train anew: qts train --again") from error
         return network
 
 
@@ -96,11 +99,10 @@ def open_run(runs: Path, name: str | None = None) -> Run:
             state = "no run" if not found else f"{len(found)} runs"
             raise StoreError(f'{state} "{name}" in {runs}', hint="qts status lists the runs")
         folder = found[0]
-    try:
-        record = json.loads((folder / RUN).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{folder / RUN} cannot be read: {error}") from error
-    if record.get("state") != "done":
+    record = _read_record(folder / RUN)
+    if record is None:
+        raise StoreError(f"{folder / RUN} is damaged", hint="train anew: qts train --again")
+    if record["state"] != "done":
         raise StoreError(f"the run {folder.name} did not finish", hint="run: qts train")
     return Run(folder, record)
 
@@ -119,10 +121,16 @@ def set_latest(run: Run) -> None:
 
 def list_runs(runs: Path) -> list[dict[str, Any]]:
     """Return the records of all runs, finished or not, oldest first; a folder that cannot be read is left out."""
-    records = []
-    for file in sorted(runs.glob(f"*/{RUN}")):
-        try:
-            records.append({"name": file.parent.name, **json.loads(file.read_text(encoding="utf-8"))})
-        except (OSError, ValueError):
-            continue
-    return records
+    found = ((file.parent.name, _read_record(file)) for file in sorted(runs.glob(f"*/{RUN}")))
+    return [{"name": name, **record} for name, record in found if record is not None]
+
+
+def _read_record(file: Path) -> dict[str, Any] | None:
+    """Return what run.json says, or None if it is not a whole record."""
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(record, dict) or not record.keys() >= _ALWAYS:
+        return None
+    return record if record["state"] != "done" or record.keys() >= _WHEN_DONE else None

@@ -140,7 +140,7 @@ class Trainer:
                 raise _not_finite(windows, chosen, value, epoch, number)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
-            if self.config.clip_value is not None:
+            if self.config.clip_value:
                 torch.nn.utils.clip_grad_value_(self.network.parameters(), self.config.clip_value)
             self.optimizer.step()
             total, n_samples = total + value * len(chosen), n_samples + len(chosen)

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from qts.columns import DATETIME, INSTRUMENT
 from qts.errors import QtsError, StoreError
 
 META = "meta.json"
+_META_KEYS = {"fingerprint", "features", "factors", "expressions", "processors", "label", "segments"}
 
 
 @dataclass(frozen=True)
@@ -76,26 +76,28 @@ def write_windows(folder: Path, windows: WindowStore) -> None:
         ) from error
 
 
-def read_meta(folder: Path) -> Mapping[str, Any] | None:
+def read_meta(folder: Path) -> dict[str, Any] | None:
     """Return the meta of a window folder, or None if there is no whole one."""
     try:
         meta = json.loads((folder / META).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return meta if isinstance(meta, dict) else None
+    return meta if isinstance(meta, dict) and meta.keys() >= _META_KEYS else None
 
 
 def open_windows(folder: Path) -> WindowStore:
     """Open a window folder; the matrix is mapped, not read. Raises StoreError if it is damaged."""
     try:
-        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+        meta = read_meta(folder)
+        if meta is None:
+            raise ValueError(f"no sound {META}")
         # copy-on-write maps look writable to torch, and no write ever reaches the disk
         matrix = np.load(folder / "X.npy", mmap_mode="c", allow_pickle=False)
         target, label, calendar = (
             np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("y", "label", "calendar")
         )
         index = pq.read_table(folder / "index.parquet")
-    except (OSError, ValueError, pa.ArrowInvalid) as error:
+    except (OSError, EOFError, ValueError, KeyError, pa.ArrowInvalid) as error:
         raise StoreError(
             f"the windows at {folder} are damaged: {error}", hint=f"delete {folder} and run: qts window"
         ) from error

@@ -47,9 +47,9 @@ def test_every_command_has_a_sentence_three_examples_exit_codes_and_a_neighbour(
 @pytest.mark.usefixtures("_here")
 @pytest.mark.parametrize(
     "arguments",
-    [["ingest"], ["check"], ["window"], ["train"], ["predict"], ["predict", "--asof", "last"], ["eval"], ["run"], ["status"], ["factors"],
-     ["factors", "GAP"], ["models"], ["models", "lstm"], ["operators"], ["operators", "Mean"], ["processors"], ["processors", "fillna"],
-     ["query", "from label limit 3"], ["doctor"], ["schema"]],
+    [["ingest"], ["check"], ["window"], ["train"], ["predict"], ["predict", "--asof", "last"], ["eval"], ["run"],
+     ["status"], ["factors"], ["factors", "GAP"], ["models"], ["models", "lstm"], ["operators"], ["operators", "Mean"],
+     ["processors"], ["processors", "fillna"], ["query", "from label limit 3"], ["doctor"], ["schema"]],
     ids=" ".join,
 )  # fmt: skip
 def test_json_is_one_object_with_a_schema_and_nothing_else_on_stdout(
@@ -146,7 +146,8 @@ def test_a_query_can_neither_write_nor_leave_the_store(
 
 @pytest.mark.usefixtures("_here")
 def test_a_query_sees_every_dataset(capsys: pytest.CaptureFixture[str]) -> None:
-    sql = "select count(*) as n from bars join mine using (instrument, datetime) join label using (instrument, datetime) join calendar using (datetime)"
+    joins = " ".join(f"join {table} using (instrument, datetime)" for table in ("mine", "label"))
+    sql = f"select count(*) as n from bars {joins} join calendar using (datetime)"
     assert run(["query", sql, "--format", "csv"]) == 0
     assert capsys.readouterr().out.splitlines()[0] == "n"
 
@@ -157,7 +158,8 @@ def qts(*arguments: str) -> list[str]:
 
 @pytest.mark.usefixtures("_here")
 def test_a_closed_pipe_is_no_error(folder: Path) -> None:
-    command = f"{sys.executable} -m qts query 'select range from range(300000)' --format csv -q | head -n 2; exit ${{PIPESTATUS[0]}}"
+    query = "query 'select range from range(300000)' --format csv -q"
+    command = f"{sys.executable} -m qts {query} | head -n 2; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "range\n0\n", "")
 

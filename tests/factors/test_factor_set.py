@@ -66,12 +66,12 @@ def test_a_missing_set_and_an_unknown_name_are_told_apart(tmp_path: Path) -> Non
 
 def test_a_factor_that_looks_ahead_is_refused_with_the_part_that_does() -> None:
     with pytest.raises(ExpressionError, match=r"MOM looks ahead: Ref\(\$close, -1\)"):
-        custom_set({"MOM": "$close/Ref($close, -1)"}, (), "[factors.custom]")
+        custom_set({"MOM": "$close/Ref($close, -1)"}, (), lambda name: name)
 
 
 def test_a_name_of_the_set_cannot_be_taken_again() -> None:
     with pytest.raises(ConfigError, match="two factors are called KMID"):
-        custom_set({"KMID": "$close/$open"}, ("KMID",), "[factors.custom]")
+        custom_set({"KMID": "$close/$open"}, ("KMID",), lambda name: name)
 
 
 def test_a_label_may_look_ahead_and_says_how_far() -> None:

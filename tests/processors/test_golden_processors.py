@@ -20,7 +20,7 @@ FITTED = np.load(GOLDEN / "processors/fitted_params.npz")
 FIT = (date.fromisoformat(RECORD["fit"]["fit_start_time"]), date.fromisoformat(RECORD["fit"]["fit_end_time"]))
 
 OURS: dict[str, tuple[str, Any]] = {
-    "RobustZScoreNorm": ("robust_zscore", lambda k: {"clip": 3.0 if k["clip_outlier"] else None}),
+    "RobustZScoreNorm": ("robust_zscore", lambda k: {"clip": 3.0 if k["clip_outlier"] else 0.0}),
     "ZScoreNorm": ("zscore", lambda k: {}),
     "MinMaxNorm": ("minmax", lambda k: {}),
     "CSZScoreNorm": ("cs_zscore", lambda k: {"method": k.get("method", "zscore")}),

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from qts.config import LoadedConfig, load_config
-from qts.errors import ConfigError, LockHeldError, StoreError
+from qts.errors import LockHeldError, StoreError
 from qts.pipeline.ingest import ingest
 from qts.progress import SilentProgress
 from qts.store import StoreWriter, open_store
@@ -58,7 +58,7 @@ def test_duckdb_polars_and_pandas_read_a_factor_set_by_glob(loaded: LoadedConfig
 
 def test_rows_are_sorted_and_no_key_stands_twice(loaded: LoadedConfig) -> None:
     store = ingest(loaded, SilentProgress()).store
-    table = pq.read_table(sorted((store / "factors/mine").rglob("*.parquet"))[0])
+    table = pq.read_table(min((store / "factors/mine").rglob("*.parquet")))
     keys = list(zip(table["instrument"].to_pylist(), table["datetime"].to_pylist(), strict=True))
     assert keys == sorted(set(keys))
 
@@ -208,6 +208,6 @@ def test_membership_is_dated_and_both_ends_count(loaded: LoadedConfig) -> None:
 
 def test_an_unknown_factor_is_refused_with_what_to_do(loaded: LoadedConfig) -> None:
     store = open_store(ingest(loaded, SilentProgress()).store)
-    with pytest.raises(ConfigError, match='the store has no factor "GAPP"') as caught:
+    with pytest.raises(StoreError, match='the store has no factor "GAPP"') as caught:
         store.read(["GAPP"])
-    assert caught.value.hint == 'did you mean "GAP"?'
+    assert caught.value.hint == 'did you mean "GAP"? Or run: qts ingest'
