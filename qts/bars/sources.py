@@ -6,6 +6,7 @@ whether the values will do is decided behind the door (`door.py`), once for all 
 
 import csv
 import gzip
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
@@ -31,7 +32,7 @@ def make_raw(connection: duckdb.DuckDBPyConnection, config: BarsConfig, path: Pa
     """Make the view or table `raw` of the source that the config names."""
     try:
         SOURCES[config.source](connection, config, path)
-    except duckdb.Error as error:
+    except (duckdb.Error, OSError, EOFError, zlib.error) as error:
         reason = say_reason(error)
         hint = "check [bars] source and path"
         raise InputError(f"cannot read {path} as {config.source}: {reason}", hint=hint) from error
@@ -54,8 +55,8 @@ def _parquet(connection: duckdb.DuckDBPyConnection, _config: BarsConfig, path: P
     files = expand(path, (".parquet", ".pq"))
     _refuse_empty_files(files)
     connection.execute(
-        f"CREATE VIEW raw AS SELECT * RENAME (filename AS {FILE_COLUMN}) "
-        f"FROM read_parquet({_file_list(files)}, union_by_name = true, filename = true)"
+        f"CREATE VIEW raw AS SELECT * FROM "
+        f"read_parquet({_file_list(files)}, union_by_name = true, filename = {quote_text(FILE_COLUMN)})"
     )
 
 
@@ -63,7 +64,7 @@ def _csv(connection: duckdb.DuckDBPyConnection, config: BarsConfig, path: Path) 
     """One long file, or one file an instrument, whose name is then the instrument."""
     files = expand(path, (".csv", ".csv.gz", ".txt"))
     _refuse_empty_files(files)
-    options = "all_varchar = true, header = true, union_by_name = true, filename = true, skip = 0"
+    options = "all_varchar = true, header = true, union_by_name = true, filename = true, skip = 0, quote = '\"', escape = '\"'"
     scan = f"read_csv({_file_list(files)}, {options}, delim = {quote_text(_delimiter(files[0]))})"
     try:
         columns = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()]

@@ -39,7 +39,6 @@ FOREIGN_NAMES = {
     "window_size": "step_len",
     "instruments": "universe",
     "market": "universe",
-    "topk": "top_k",
 }
 """What other tools call our keys: a researcher's fingers remember them."""
 

@@ -103,7 +103,7 @@ def _parse_value(text: str) -> object:
 
 def _read_file(path: Path, layers: _Layers) -> None:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"no config file {path}", hint="qts init writes one") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -161,6 +161,8 @@ def _put_overrides(layers: _Layers, overrides: Sequence[_Override], problems: li
     """Lay values over the file's, in order; another architecture leaves the file's keys for its own behind."""
     names = [override.value for override in overrides if override.path == ("model", "name")]
     model = layers.values.get("model")
+    if isinstance(model, dict):
+        model.setdefault("name", Config().model.name)
     if names and isinstance(model, dict) and model.get("name") != names[-1]:
         layers.values["model"] = {}
     for override in overrides:

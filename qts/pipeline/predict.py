@@ -19,6 +19,7 @@ from qts.errors import ConfigError, InputError, StoreError
 from qts.pipeline.features import apply_features
 from qts.pipeline.segments import make_dataset
 from qts.pipeline.train import runs_folder
+from qts.processors import PROCESSORS
 from qts.progress import Progress
 from qts.store import Store, open_store
 from qts.training.batches import DeviceWindows
@@ -111,11 +112,8 @@ def score_span(
             hint="ingest newer bars, or ask for days that are there",
         )
     window = WindowConfig.model_validate(record["window"])
-    start = date.fromisoformat(str(calendar[max(0, low - window.step_len + 1)]))
-    if record["view_first_day"]:
-        start = max(start, date.fromisoformat(record["view_first_day"]))
     progress.stage("read features")
-    windows = apply_features(store, record, start, date.fromisoformat(str(calendar[high - 1])))
+    windows = apply_features(store, record, *_days_to_read(record, calendar, low - window.step_len + 1, high - 1))
     dataset, counts = make_dataset(windows, window, span, None, needs_label=False)
     if not counts.rows:
         raise InputError(
@@ -133,6 +131,18 @@ def score_span(
         SCORE: pa.array(scores[order]),
     })  # fmt: skip
     return table, counts.rows, counts.short_history
+
+
+def _days_to_read(
+    record: dict[str, Any], calendar: np.ndarray, first: int, last: int
+) -> tuple[date | None, date | None]:
+    """Return the days whose rows windows between two positions need; more where the recipe looks further."""
+    if any(PROCESSORS[step["name"]].reads_whole_history for step in record["processors"]["features"]):
+        return None, None
+    end = date.fromisoformat(str(calendar[last]))
+    if record["view_first_day"]:  # a view's days are those of its rows: only all of them tell which those are
+        return date.fromisoformat(record["view_first_day"]), end
+    return date.fromisoformat(str(calendar[max(0, first)])), end
 
 
 def _check_expressions(record: dict[str, Any], store: Store) -> None:

@@ -88,6 +88,8 @@ class Processor:
     """Names of what `fit` returns; empty: there is nothing to fit."""
     fit: Fit | None = None
     """One column of the fit range, NaN left out → one number a parameter."""
+    reads_whole_history: bool = False
+    """Whether it looks beyond a row's own day, so that it must always see every row."""
 
 
 def _per_column(formula: Callable[..., np.ndarray]) -> Apply:
@@ -225,6 +227,7 @@ for _row in (
     Processor("select_columns", ColumnsOptions, _select_columns, "only these columns, in factor-set order"),
     Processor("drop_columns", ColumnsOptions, _drop_columns, "all but these columns"),
     Processor("time_range", TimeRangeOptions, _time_range,
-              "only instruments with rows from `first` to `last`; it knows who survives: for studies, not for scores"),
+              "only instruments with rows from `first` to `last`; it knows who survives: for studies, not for scores",
+              reads_whole_history=True),
 ):  # fmt: skip
     PROCESSORS.enter(_row.name, _row)

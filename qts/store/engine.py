@@ -11,6 +11,7 @@ from qts.config import LimitsConfig
 def connect(limits: LimitsConfig, spill: Path | None = None) -> duckdb.DuckDBPyConnection:
     """Return an in-memory database; past the memory limit it spills into `spill`."""
     connection = duckdb.connect(":memory:", config={"threads": limits.threads or os.cpu_count() or 1})
+    connection.execute("SET TimeZone = 'UTC'")  # a stamp with a zone must not mean another day on another machine
     if limits.memory:
         connection.execute(f"SET memory_limit = '{limits.memory}'")
     if spill is not None:

@@ -359,6 +359,7 @@ def spoil(folder: Path) -> None:
     (folder / "empty.csv").touch()
     (folder / "empty.parquet").touch()
     (folder / "torn.parquet").write_bytes(b"PAR1 and no more")
+    (folder / "torn.csv.gz").write_bytes(b"not compressed")
     (folder / "torn.db").write_bytes(b"no database" * 99)
     (folder / "blank").mkdir()
 
@@ -373,6 +374,7 @@ def spoil(folder: Path) -> None:
         ("csv", "empty.csv", "is empty"),
         ("parquet", "empty.parquet", "is empty"),
         ("parquet", "torn.parquet", "as parquet"),
+        ("csv", "torn.csv.gz", "cannot read"),
         ("qlib_bin", "blank", "no calendar file"),
     ],
 )
@@ -430,6 +432,14 @@ def test_a_row_of_another_length_is_a_torn_file_not_a_wrong_header(tmp_path: Pat
     with pytest.raises((InputError, DataCheckError), match=r"bars\.csv") as caught:
         bars(tmp_path / "bars.csv", source="csv")
     assert "has no column" not in caught.value.message
+
+
+def test_a_quoted_text_may_first_come_far_down_a_file(tmp_path: Path) -> None:
+    days = pl.date_range(date(1900, 1, 1), date(1999, 1, 1), eager=True).head(25_000)
+    plain = [f"A,{day},1,2,0.5,1.5,100" for day in days]
+    header = "instrument,datetime,open,high,low,close,volume"
+    (tmp_path / "bars.csv").write_text("\n".join([header, *plain, '"B, C",2024-01-31,1,2,0.5,1.5,100', ""]))
+    assert bars(tmp_path / "bars.csv", source="csv")[-1][0] == "B, C"
 
 
 def test_files_whose_columns_do_not_fit_together_are_an_input_error(tmp_path: Path) -> None:

@@ -326,8 +326,13 @@ def test_a_value_out_of_range_is_refused_at_its_line(tmp_path: Path, text: str) 
 
 
 def test_a_missing_key_names_its_table(tmp_path: Path) -> None:
-    problem = only_problem(tmp_path, "[bars]\n[model]\nhidden_size = 8")
-    assert str(problem) == '"name" in [model] is missing (qts.toml:2)'
+    problem = only_problem(tmp_path, "[bars]\n[[processors.label]]\nclip = 1")
+    assert str(problem) == '"name" in [processors.label] is missing (qts.toml:2)'
+
+
+def test_a_model_without_a_name_is_the_default_one(tmp_path: Path) -> None:
+    loaded = load(tmp_path, "[model]\nhidden_size = 8")
+    assert (loaded.config.model.name, loaded.config.model.options()) == ("gru", {"hidden_size": 8})
 
 
 @pytest.mark.parametrize(
