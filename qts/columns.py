@@ -16,6 +16,8 @@ FIELD_ALIASES = {"factor": ADJ_FACTOR}
 """Other spellings of a field; Qlib's data calls the adjustment ratio `factor`."""
 
 LABEL = "label"
+HAS_BAR = "has_bar"
+"""Beside the label: whether the instrument traded that day; a suspended day is a row without a bar."""
 SCORE = "score"
 
 START, END = "start", "end"

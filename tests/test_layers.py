@@ -10,7 +10,7 @@ import qts
 
 PACKAGE = Path(qts.__file__).parent
 
-BASE = {"errors", "columns", "progress", "registry"}
+BASE = {"errors", "columns", "progress", "registry", "json_text"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "__main__": {"cli"},
@@ -19,20 +19,21 @@ MAY_IMPORT: dict[str, set[str]] = {
     "progress": set(),
     "registry": {"errors"},
     "cross_section": set(),
+    "json_text": set(),
     "config": {"errors", "registry"},
     "expr": {"errors", "registry", "columns"},
-    "factors": {"errors", "registry", "expr"},
+    "factors": {"errors", "registry", "columns", "expr"},
     "bars": {*BASE, "config", "expr"},
     "processors": {*BASE, "config", "cross_section"},
-    "store": {*BASE, "config"},
+    "store": {*BASE, "config", "expr"},
     "windows": {*BASE, "store"},
     "models": {"errors", "registry", "config"},
     "evaluation": {"errors", "columns", "config", "cross_section"},
     "training": {*BASE, "config", "store", "windows", "models", "evaluation"},
-    "rendering": {"errors", "registry", "columns", "evaluation"},
+    "rendering": {"errors", "registry", "columns", "json_text", "evaluation"},
     "pipeline": {*BASE, "__init__", "config", "cross_section", "expr", "factors", "bars", "processors", "store", "windows",
                  "models", "evaluation", "training", "rendering"},
-    "cli": {"errors", "config", "progress", "pipeline", "rendering", "evaluation", "__init__"},
+    "cli": {"errors", "json_text", "config", "progress", "pipeline", "rendering", "evaluation", "__init__"},
 }  # fmt: skip
 """Package → what it may import from qts; `expr` gives bars its quoting, `evaluation` gives training its IC."""
 

@@ -112,6 +112,10 @@ def _match_columns(connection: duckdb.DuckDBPyConnection, wanted: Wanted, where:
         raise InputError(
             f'{where} has no column "{unknown[0]}", which [bars] columns names', hint=f"its columns: {', '.join(types)}"
         )
+    for name in wanted.mapping:
+        ours = (*KEYS, *wanted.required, *wanted.optional)
+        if name not in ours and (near := get_close_matches(name, ours, n=1, cutoff=0.75)):
+            raise ConfigError(f'unknown column "{name}" in [bars] columns', hint=f'did you mean "{near[0]}"?')
     names = tuple(dict.fromkeys((*KEYS, *wanted.required, *wanted.optional, *wanted.mapping)))
     matched = {name: theirs for name in names if (theirs := _find(name, types, wanted.mapping))}
     missing = [name for name in (*KEYS, *wanted.required) if name not in matched]

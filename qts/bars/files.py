@@ -11,7 +11,8 @@ def expand(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
     if path.is_file():
         return [path]
     if path.is_dir():
-        found = sorted(file for file in path.rglob("*") if file.is_file() and file.name.endswith(suffixes))
+        named = (file for file in path.rglob("*") if file.name.endswith(suffixes))
+        found = sorted(file for file in named if not _is_hidden(file, path) and file.is_file())
         if not found:
             raise InputError(
                 f"no {' or '.join(suffixes)} file in the folder {path}", hint="check [bars] path and source"
@@ -25,3 +26,8 @@ def expand(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
     raise InputError(
         f"no file or folder {path}", hint="check [bars] path; a relative one starts at the config file's folder"
     )
+
+
+def _is_hidden(file: Path, folder: Path) -> bool:
+    """Whether a file, or a folder on the way to it, is hidden, as a store in `.qts` is."""
+    return any(part.startswith(".") for part in file.relative_to(folder).parts)

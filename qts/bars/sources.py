@@ -5,6 +5,7 @@ whether the values will do is decided behind the door (`door.py`), once for all 
 """
 
 import csv
+import glob
 import gzip
 import zlib
 from collections.abc import Callable
@@ -48,7 +49,7 @@ def say_reason(error: Exception) -> str:
 
 
 def _file_list(files: list[Path]) -> str:
-    return "[" + ", ".join(quote_text(str(file)) for file in files) + "]"
+    return "[" + ", ".join(quote_text(glob.escape(str(file))) for file in files) + "]"
 
 
 def _parquet(connection: duckdb.DuckDBPyConnection, _config: BarsConfig, path: Path) -> None:

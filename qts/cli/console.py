@@ -1,6 +1,6 @@
 """Narration on stderr: progress, notes, warnings, errors. Nothing here ever writes to stdout."""
 
-import json
+import io
 import os
 import sys
 import time
@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from qts.errors import QtsError
+from qts.json_text import to_json
 
 
 def is_terminal() -> bool:
@@ -36,7 +37,14 @@ class LineProgress:
 
     def _say(self, text: str) -> None:
         if not self.quiet:
+            self._print(text)
+
+    def _print(self, text: str) -> None:
+        """Whoever read stderr may leave: then the work goes on in silence."""
+        try:
             print(text, file=sys.stderr, flush=True)  # noqa: T201 - narration
+        except BrokenPipeError:
+            sys.stderr = io.StringIO()
 
     def stage(self, name: str, total: int | None = None) -> None:  # noqa: ARG002 - the protocol has it
         """Name the stage."""
@@ -52,7 +60,7 @@ class LineProgress:
 
     def warn(self, text: str) -> None:
         """Say it even when quiet."""
-        print(f"warning: {text}", file=sys.stderr, flush=True)  # noqa: T201 - narration
+        self._print(f"warning: {text}")
 
 
 class BarProgress(LineProgress):
@@ -131,6 +139,6 @@ def error_object(error: QtsError) -> dict[str, Any]:
 def print_error(error: QtsError, *, as_json: bool) -> None:
     """Tell what went wrong: one JSON object on stdout for programs, lines on stderr for people."""
     if as_json:
-        sys.stdout.write(json.dumps(error_object(error), ensure_ascii=False) + "\n")
+        sys.stdout.write(to_json(error_object(error)) + "\n")
     for line in error_lines(error):
         print(line, file=sys.stderr)  # noqa: T201 - narration

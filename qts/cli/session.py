@@ -12,6 +12,7 @@ import typer
 
 from qts.cli.console import BarProgress, LineProgress, has_colour, is_terminal
 from qts.errors import QtsError
+from qts.json_text import to_json
 
 if TYPE_CHECKING:
     from qts.config import LoadedConfig
@@ -67,34 +68,32 @@ class Session:
 
     def show(self, command: str, payload: Mapping[str, Any], text: str) -> None:
         """Print a result: one object for programs, text for people."""
-        if self.json:
-            import json
-
-            print_out(json.dumps({"schema": f"qts.{command}/1", **payload}, default=str, ensure_ascii=False))
-        else:
-            print_out(text)
+        print_out(to_json({"schema": f"qts.{command}/1", **payload}) if self.json else text)
 
     def show_rows(self, command: str, rows: Any, format_: str | None = None, out: Path | None = None) -> None:  # noqa: ANN401 - rows or a table
         """Print rows in a format; by default a table on a terminal, else CSV."""
         from qts.rendering.rows import FORMATS, to_table
 
         table = to_table(rows)
-        if self.json:
+        is_file = out is not None and str(out) != "-"
+        name = format_ or (_format_of(out) if out and is_file else "table" if sys.stdout.isatty() else "csv")
+        if out is not None and is_file:
+            _write_file(table, FORMATS[name], out)
+            if self.json:
+                self.show(command, {"file": out, "n_rows": table.num_rows}, "")
+        elif self.json:
             self.show(command, {"rows": table.to_pylist()}, "")
-            return
-        name = format_ or (_format_of(out) if out else "table" if sys.stdout.isatty() else "csv")
-        write = FORMATS[name]
-        if out is None or str(out) == "-":
-            write(table, sys.stdout.buffer)
-            sys.stdout.buffer.flush()
         else:
-            try:
-                with out.open("wb") as stream:
-                    write(table, stream)
-            except OSError as error:
-                raise QtsError(
-                    f"cannot write {out}: {error.strerror}", where="--out", hint="choose another --out"
-                ) from error
+            FORMATS[name](table, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+
+
+def _write_file(table: Any, write: Callable[..., None], out: Path) -> None:  # noqa: ANN401 - a table, whose module is heavy
+    try:
+        with out.open("wb") as stream:
+            write(table, stream)
+    except OSError as error:
+        raise QtsError(f"cannot write {out}: {error.strerror}", where="--out", hint="choose another --out") from error
 
 
 def _format_of(out: Path) -> str:

@@ -80,6 +80,26 @@ class LoadedConfig:
         """Return a path of the config as an absolute one."""
         return relative if relative.is_absolute() else (self.folder / relative)
 
+    def resolved(self) -> Config:
+        """Return the config with absolute paths: it means the same from any folder."""
+        config = self.config
+        bars = {"path": self.path(config.bars.path)}
+        if config.bars.universe:
+            bars["universe"] = self.path(config.bars.universe)
+        benchmark = config.bars.benchmark
+        if benchmark and self.path(Path(benchmark)).is_file():
+            benchmark = str(self.path(Path(benchmark)).resolve())
+        factors = config.factors
+        if factors.set.endswith(".toml"):
+            factors = factors.model_copy(update={"set": str((self.folder / factors.set).resolve())})
+        places = {"path": self.path(config.store.path), "runs": self.path(config.store.runs)}
+        updates = {
+            "bars": config.bars.model_copy(update={**bars, "benchmark": benchmark}),
+            "store": config.store.model_copy(update=places),
+            "factors": factors,
+        }
+        return config.model_copy(update=updates)
+
     def check_options(self, table: type[AnyTable], options: Mapping[str, object], place: KeyPath) -> AnyTable:
         """Check the open keys of a table with the class they belong to; the second pass of validation."""
         return check(table, dict(options), self.layers, place)

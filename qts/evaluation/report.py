@@ -90,6 +90,8 @@ def evaluate_scores(
     score, label = score[order].astype(np.float64), label[order].astype(np.float64)
     infinite = np.isinf(score)
     score = np.where(infinite, np.nan, score)
+    infinite_label = np.isinf(label)
+    label = np.where(infinite_label, np.nan, label)
     n_days = len(calendar)
     both = ~np.isnan(score) & ~np.isnan(label)
     n_names = np.bincount(day[both], minlength=n_days)
@@ -104,7 +106,8 @@ def evaluate_scores(
         "rows": len(score),
         "no score": int(np.isnan(score).sum() - infinite.sum()),
         "infinite score": int(infinite.sum()),
-        "no label": int((np.isnan(label) & ~np.isnan(score)).sum()),
+        "no label": int((np.isnan(label) & ~infinite_label & ~np.isnan(score)).sum()),
+        "infinite label": int(infinite_label.sum()),
         "judged": int(both.sum()),
         "days": n_days,
         "days without ic": int(np.isnan(ic).sum()),
@@ -146,6 +149,8 @@ def _warnings(coverage: dict[str, int], ic: np.ndarray) -> tuple[str, ...]:
     missing = coverage["no score"] + coverage["infinite score"]
     if missing > 0.05 * coverage["rows"]:
         found.append(f"{missing} of {coverage['rows']} rows have no finite score")
+    if coverage["infinite label"]:
+        found.append(f"{coverage['infinite label']} labels are infinite and were left out: look for prices of 0")
     if coverage["days without ic"] > 0.05 * coverage["days"]:
         found.append(f"{coverage['days without ic']} of {coverage['days']} days have no IC")
     if (~np.isnan(ic)).sum() < 60:

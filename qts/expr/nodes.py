@@ -64,7 +64,7 @@ def render(node: Node) -> str:
         case Number(value):
             return f"({value!r})" if value < 0 else repr(value)
         case Text(value):
-            return f'"{value}"'
+            return f"'{value}'" if '"' in value else f'"{value}"'
         case Call(operator, (left, right)) if operator in SIGNS:
             sign, strength = SIGNS[operator]
             space = " " if strength <= SIGNS["Add"][1] else ""

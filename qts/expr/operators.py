@@ -27,6 +27,9 @@ class Parameter:
         return None if self.accepts(node) else f"{self.name} must be {self.wants}"
 
 
+_LEAST_WEIGHT = 1e-6
+
+
 def _is_series(node: Node) -> bool:
     return isinstance(node, Field | Call)
 
@@ -52,7 +55,7 @@ def _is_window(node: Node) -> bool:
 
 
 def _is_span(node: Node) -> bool:
-    return _is_window(node) or (isinstance(node, Number) and 0 < node.value < 1)
+    return _is_window(node) or (isinstance(node, Number) and _LEAST_WEIGHT <= node.value < 1)
 
 
 def _is_share(node: Node) -> bool:

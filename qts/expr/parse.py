@@ -4,6 +4,7 @@ An error names what was found and points at its character. Operator names and ar
 that the caret can stand under the fault; what the arguments mean is the business of `operators`.
 """
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -129,7 +130,7 @@ class _Parser:
                 value = _CONSTANT[operator](left.value, right.value)
             except (ArithmeticError, ValueError):
                 value = None
-            if not isinstance(value, int | float):
+            if not isinstance(value, int | float) or not math.isfinite(value):
                 raise self.fail("this has no finite real value", sign)
             return Number(value)
         return Call(operator, (left, right))
@@ -142,6 +143,8 @@ class _Parser:
             case "number":
                 if len(token.text) > _LONGEST_NUMBER:
                     raise self.fail("this number is too long", token)
+                if math.isinf(float(token.text)):
+                    raise self.fail("this number is too large", token)
                 return Number(float(token.text) if any(c in token.text for c in ".eE") else int(token.text))
             case "text":
                 return Text(token.text[1:-1])

@@ -19,6 +19,9 @@ FIELD_PREFIX = "field_"
 """Before a field's name in a source relation: no bar column can then collide with a column of ours."""
 
 
+MAX_FLOAT = 3.4028234663852886e38
+
+
 class Kind(StrEnum):
     """The SQL type of a column in the making."""
 
@@ -39,6 +42,8 @@ class Value:
 
     def as_kind(self, kind: Kind) -> str:
         """Return SQL of this value in another kind."""
+        if self.constant is not None and kind is Kind.FLOAT and abs(self.constant) > MAX_FLOAT:
+            return "CAST('inf' AS FLOAT)" if self.constant > 0 else "CAST('-inf' AS FLOAT)"
         if self.constant is not None:
             return f"CAST({self.constant!r} AS {kind})"
         return self.sql if self.kind is kind else f"CAST({self.sql} AS {kind})"

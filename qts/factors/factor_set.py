@@ -17,16 +17,21 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
+from qts.columns import DATETIME, HAS_BAR, INSTRUMENT, LABEL
 from qts.errors import ConfigError, ConfigProblems, ExpressionError, InputError, QtsError
 from qts.expr.lookback import find_look_ahead, span_of
 from qts.expr.nodes import Node, render
 from qts.expr.parse import parse, parse_with_places
+from qts.expr.stages import ROW_COLUMN
 from qts.registry import unknown_name_hint
 
 _NAME = re.compile(r"[A-Za-z]\w*")
 _WINDOW = re.compile(r"\bN\b")
 _FAMILY_KEYS = {"windows", "expr", "zero"}
 CUSTOM = "custom"
+_RESERVED = frozenset({INSTRUMENT, DATETIME, LABEL, HAS_BAR, ROW_COLUMN})
+_RESERVED_SETS = frozenset({CUSTOM, "bars", "calendar", "label", "labels", "universe", "universes", "benchmark"})
+"""Names of other tables of the store."""
 
 Made = TypeVar("Made")
 
@@ -62,8 +67,9 @@ class FactorSet:
 
 def parse_factor(name: str, text: str, where: str, family: str | None = None, subject: str = "") -> Factor:
     """Return a checked factor; raises ExpressionError, about `subject`, if it is malformed or looks ahead."""
-    if not _NAME.fullmatch(name):
-        raise ConfigError(f'"{name}" cannot name a factor', where=where, hint="use letters, digits and _")
+    if not _NAME.fullmatch(name) or name.lower() in _RESERVED:
+        hint = f"use letters, digits and _, and none of {', '.join(sorted(_RESERVED))}"
+        raise ConfigError(f'"{name}" cannot name a factor', where=where, hint=hint)
     try:
         node, places = parse_with_places(text)
         if ahead := find_look_ahead(node):
@@ -105,6 +111,9 @@ def load_factor_set(name: str, folder: Path, where: str = "[factors] set") -> Fa
         hint = unknown_name_hint(name, built_in_sets())
         raise ConfigError(f'unknown factor set "{name}"', where=where, hint=f"{hint} A file of your own ends in .toml")
     path = folder / name
+    if not _NAME.fullmatch(path.stem) or path.stem.lower() in _RESERVED_SETS:
+        hint = f"use letters, digits and _, and none of {', '.join(sorted(_RESERVED_SETS))}"
+        raise ConfigError(f'the file "{path.name}" cannot name a factor set', where=where, hint=hint)
     try:
         return _read(path.stem, path.read_text(encoding="utf-8"), path.name)
     except FileNotFoundError:

@@ -11,7 +11,7 @@ from qts.columns import DATETIME, INSTRUMENT
 from qts.config import LoadedConfig
 from qts.errors import ConfigProblems, QtsError
 from qts.pipeline.features import check_segments, needed_segments
-from qts.pipeline.ingest import expand_factors, read_label
+from qts.pipeline.ingest import check_fields, expand_factors, read_label
 from qts.processors import check_processors
 from qts.progress import Progress
 from qts.store.engine import connect
@@ -77,4 +77,6 @@ def _check_bars(loaded: LoadedConfig, progress: Progress, n_factors: int) -> Che
         f"SELECT count(*), count(DISTINCT {INSTRUMENT}), min({DATETIME}), max({DATETIME}) FROM bars"
     ).fetchall()[0]
     check_segments(loaded, first, last)
+    for text in check_fields(expand_factors(loaded), read_label(loaded)[0], fields):
+        progress.warn(text)
     return CheckResult(n_factors, loaded.config.model.name, n_bars, n_instruments, fields)

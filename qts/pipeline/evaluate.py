@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from qts import __version__
 from qts.bars.door import Wanted, clean_rows
@@ -17,7 +16,7 @@ from qts.columns import DATETIME, INSTRUMENT, LABEL, SCORE
 from qts.config import BarsConfig, LoadedConfig
 from qts.errors import InputError, QtsError
 from qts.evaluation import EvalReport, evaluate_scores
-from qts.pipeline.predict import PREDICTIONS, predict_run
+from qts.pipeline.predict import kept_scores, predict_run
 from qts.pipeline.train import runs_folder
 from qts.progress import Progress
 from qts.rendering.report import write_report
@@ -50,7 +49,7 @@ def evaluate(
         table, context, folder = read_scores(loaded, scores), {"scores": str(scores)}, Path(f"{scores.stem}-report")
     else:
         opened = open_run(runs_folder(loaded), run)
-        table, context, folder = _scores_of(opened, loaded, progress), _context_of(opened), opened.folder
+        table, context, folder = _scores_of(opened, store, loaded, progress), _context_of(opened), opened.folder
     progress.stage("evaluate")
     report = report_on(table, store, loaded, context)
     try:
@@ -105,14 +104,10 @@ def read_scores(loaded: LoadedConfig, file: Path) -> pa.Table:
     return connection.sql("SELECT * FROM scores").to_arrow_table()
 
 
-def _scores_of(run: Run, loaded: LoadedConfig, progress: Progress) -> pa.Table:
-    file = run.folder / PREDICTIONS
-    if not file.is_file():
-        return predict_run(loaded, progress, run=str(run.folder)).scores
-    try:
-        return pq.read_table(file)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(f"{file} cannot be read: {error}", hint="run: qts predict") from error
+def _scores_of(run: Run, store: Store, loaded: LoadedConfig, progress: Progress) -> pa.Table:
+    """Return the run's scores; those kept of other data are made anew, for the labels are of this store."""
+    kept = kept_scores(run, store)
+    return predict_run(loaded, progress, run=str(run.folder)).scores if kept is None else kept
 
 
 def _context_of(run: Run) -> dict[str, Any]:

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from qts.columns import LABEL
+from qts.columns import HAS_BAR, LABEL
 from qts.config import LoadedConfig, SegmentsConfig, Table
 from qts.errors import ConfigError, ConfigProblems, DataCheckError, QtsError, StoreError
 from qts.expr.nodes import fields_of, render
 from qts.expr.parse import parse
 from qts.pipeline.ingest import expand_factors, read_label
 from qts.processors import Block, apply_chain, check_processors, fit_chain
+from qts.registry import unknown_name_hint
 from qts.store import Store, fingerprint
 from qts.windows import WindowStore
 
@@ -51,6 +52,7 @@ def needed_segments(loaded: LoadedConfig) -> SegmentsConfig:
 
 def make_recipe(loaded: LoadedConfig) -> Recipe:
     """Return the recipe of the config; the second pass over the processors' keys."""
+    _refuse_impossible_steps(loaded)
     names = [name for factors in expand_factors(loaded) for name in factors.names]
     select = loaded.config.factors.select
     columns = tuple(name for name in names if select is None or name in select)
@@ -58,6 +60,28 @@ def make_recipe(loaded: LoadedConfig) -> Recipe:
         columns, check_processors(loaded, "features"), check_processors(loaded, "label"),
         needed_segments(loaded), loaded.config.window.history,
     )  # fmt: skip
+
+
+def _refuse_impossible_steps(loaded: LoadedConfig) -> None:
+    """Refuse a processor fitted beyond the train segment, or one that chooses columns nobody has."""
+    names = [name for factors in expand_factors(loaded) for name in factors.names]
+    train = needed_segments(loaded).train
+    problems: list[QtsError] = []
+    for group in ("features", "label"):
+        for at, (name, options) in enumerate(check_processors(loaded, group)):
+            where = loaded.where("processors", group, at)
+            own = getattr(options, "fit", None)
+            if own and own[1] > train[1]:
+                message = f"{name} would be fitted on days up to {own[1]}, after the train segment ({train[1]})"
+                problems.append(
+                    ConfigError(message, where=where, hint="what is fitted may know the train segment alone")
+                )
+            for column in getattr(options, "columns", ()):
+                if group == "features" and column not in names:
+                    hint = unknown_name_hint(column, names)
+                    problems.append(ConfigError(f'unknown factor "{column}" in {name}', where=where, hint=hint))
+    if problems:
+        raise ConfigProblems(problems)
 
 
 def check_segments(loaded: LoadedConfig, first: date, last: date) -> None:
@@ -87,15 +111,21 @@ def refuse_stale_store(loaded: LoadedConfig, store: Store) -> None:
 
 
 def read_blocks(
-    store: Store, columns: Sequence[str], first: date | None, last: date | None
+    store: Store, columns: Sequence[str], first: date | None, last: date | None, *, needs_bar: bool
 ) -> tuple[Block, Block, np.ndarray]:
-    """Return the raw factors, the raw label, and the names of instruments, for all rows between two days."""
-    panel = store.read([*columns, LABEL], first, last)
+    """Return the raw factors, the raw label, and the names of instruments, for all rows between two days.
+
+    With `needs_bar` a member counts only on days it traded: on a suspended day nobody knows yet whether it will trade
+    again, and only in hindsight is there a row.
+    """
+    panel = store.read([*columns, HAS_BAR, LABEL], first, last)
     calendar = store.calendar()
     members = store.membership(panel.instruments, panel.instrument, panel.day, calendar)
+    if needs_bar:
+        members &= panel.values[:, -2] > 0
     common = {"instrument": panel.instrument, "day": panel.day, "calendar": calendar, "members": members,
               "kept": np.ones(len(members), dtype=bool)}  # fmt: skip
-    factors = Block(tuple(columns), panel.values[:, :-1], **common)
+    factors = Block(tuple(columns), panel.values[:, :-2], **common)
     return factors, Block((LABEL,), panel.values[:, -1:], **common), panel.instruments
 
 
@@ -106,7 +136,9 @@ def build_features(store: Store, recipe: Recipe) -> WindowStore:
     """
     train = recipe.segments.train
     first = train[0] if recipe.history == "universe" else None
-    factors, label, instruments = read_blocks(store, recipe.columns, first, None)
+    factors, label, instruments = read_blocks(
+        store, recipe.columns, first, None, needs_bar=recipe.history == "instrument"
+    )
     refuse_empty(factors, label, train, _unreadable(store, recipe.columns))
     features, fitted = fit_chain(factors, recipe.feature_steps, train)
     targets, fitted_label = fit_chain(_members_only(label), recipe.label_steps, train)
@@ -173,7 +205,9 @@ def _unreadable(store: Store, columns: Sequence[str]) -> frozenset[str]:
 
 def apply_features(store: Store, meta: dict[str, Any], first: date | None, last: date | None) -> WindowStore:
     """Return features between two days, made with the processors as they were fitted; nothing is fitted anew."""
-    factors, label, instruments = read_blocks(store, meta["factors"], first, last)
+    factors, label, instruments = read_blocks(
+        store, meta["factors"], first, last, needs_bar=meta["history"] == "instrument"
+    )
     features = apply_chain(factors, meta["processors"]["features"])
     targets = apply_chain(_members_only(label), meta["processors"]["label"])
     return _window_store(features, targets, label, instruments, meta)

@@ -12,10 +12,10 @@ from qts.bars.door import clean_bars
 from qts.bars.panel import make_panel
 from qts.bars.sources import make_raw
 from qts.bars.universe import read_universe
-from qts.columns import DATETIME, END, FIELDS, INSTRUMENT, LABEL, START
+from qts.columns import CLOSE, DATETIME, END, FIELDS, HAS_BAR, INSTRUMENT, LABEL, START
 from qts.config import BarsConfig, LoadedConfig
 from qts.errors import ConfigError, ConfigProblems, InputError
-from qts.expr.nodes import Node, fields_of, render
+from qts.expr.nodes import Call, Field, Node, fields_of, render
 from qts.expr.sql import ROW_COLUMN, compile_select, quote_name, quote_text
 from qts.factors import FactorSet, custom_set, load_factor_set, parse_label
 from qts.progress import Progress
@@ -23,11 +23,15 @@ from qts.registry import unknown_name_hint
 from qts.store import Dataset, Manifest, StoreWriter, fingerprint
 from qts.store.engine import connect
 
-COMPILER = 1
+COMPILER = 2
 """Goes up when compiled expressions give other values: factors of older stores are then computed anew."""
 
 BUCKET_ROWS = 400_000
 """Panel rows computed at a time; what bounds the memory of an ingest."""
+
+
+_HAS_CLOSE = Call("Ge", (Field(CLOSE), Field(CLOSE)))
+"""True where there is a close: a comparison with a missing value is false."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,24 @@ def ingest(loaded: LoadedConfig, progress: Progress, *, wait_seconds: float = 0)
     )
 
 
+def check_fields(sets: list[FactorSet], label: Node, fields: tuple[str, ...]) -> list[str]:
+    """Refuse a field that is no column of the bars; return warnings of optional ones that they lack."""
+    known = {*fields, *FIELDS}
+    readers = [(factor.name, factor.node) for factors in sets for factor in factors.factors] + [("the label", label)]
+    absent: dict[str, list[str]] = {}
+    for reader, node in readers:
+        for name in sorted(fields_of(node)):
+            if name not in known:
+                hint = unknown_name_hint(name, fields)
+                raise ConfigError(f"{reader} reads ${name}, but the bars have no such column", hint=hint)
+            if name not in fields:
+                absent.setdefault(name, []).append(reader)
+    shown = {
+        name: ", ".join(of[:3]) + (f" and {len(of) - 3} more" if len(of) > 3 else "") for name, of in absent.items()
+    }
+    return [f"the bars have no {name}: {readers} will be missing everywhere" for name, readers in shown.items()]
+
+
 class _Ingest:
     """One ingest at work: the engine's connection, and the lists its summary is made of."""
 
@@ -116,7 +138,8 @@ class _Ingest:
         """Read the bars, compute what is stale, commit."""
         config = loaded.config
         fields, bars_print = self._read_bars(loaded)
-        self._check_fields(sets, label, fields)
+        for text in check_fields(sets, label, fields):
+            self._warn(text)
         bars = self._dataset(
             "bars", bars_print, lambda: [("bars", f"SELECT * FROM bars ORDER BY {INSTRUMENT}, {DATETIME}")]
         )
@@ -156,24 +179,6 @@ class _Ingest:
             f"SELECT count(*), bit_xor(hash({columns})), sum(hash({columns})) FROM bars"
         ).fetchone()
         return fields, fingerprint(fields, content, duckdb.__version__)
-
-    def _check_fields(self, sets: list[FactorSet], label: Node, fields: tuple[str, ...]) -> None:
-        """Refuse a field that is no column; a bar column that may be missing only warns."""
-        known = {*fields, *FIELDS}
-        readers = [(factor.name, factor.node) for factors in sets for factor in factors.factors] + [
-            ("the label", label)
-        ]
-        absent: dict[str, list[str]] = {}
-        for reader, node in readers:
-            for name in sorted(fields_of(node)):
-                if name not in known:
-                    hint = unknown_name_hint(name, fields)
-                    raise ConfigError(f"{reader} reads ${name}, but the bars have no such column", hint=hint)
-                if name not in fields:
-                    absent.setdefault(name, []).append(reader)
-        for name, missing in absent.items():
-            shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
-            self._warn(f"the bars have no {name}: {shown} will be missing everywhere")
 
     def _warn(self, text: str) -> None:
         self.warnings.append(text)
@@ -217,6 +222,9 @@ class _Ingest:
         buckets: list[tuple[str, str] | None] = [None] if whole.instruments else [*self._buckets()]
         self.progress.stage(f"compute {folder}", len(buckets))
         names = ", ".join(map(quote_name, nodes))
+        if folder == "labels":
+            nodes = {**nodes, HAS_BAR: _HAS_CLOSE}
+            names += f", {quote_name(HAS_BAR)} = 1 AS {quote_name(HAS_BAR)}"
         for at, bucket in enumerate(buckets):
             source = "panel"
             if bucket:
@@ -281,6 +289,11 @@ class _Ingest:
         make_raw(engine, config, path)
         clean_bars(engine, config, str(path))
         names = [row[0] for row in engine.execute(f"SELECT DISTINCT {INSTRUMENT} FROM bars ORDER BY 1").fetchall()]
+        if len(names) > 1:
+            shown = ", ".join(names[:3])
+            raise InputError(
+                f"the benchmark {path} holds {len(names)} instruments, as {shown}", hint="leave one of them"
+            )
         rows = engine.sql(f"SELECT * FROM bars ORDER BY {INSTRUMENT}, {DATETIME}").to_arrow_table()
         self.connection.register("benchmark_rows", rows)
         return self._benchmark_part("benchmark_rows", f"{INSTRUMENT} = {quote_text(names[0])}", str(path))

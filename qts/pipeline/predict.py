@@ -28,6 +28,23 @@ from qts.training.device import resolve_device
 from qts.training.predictor import predict_scores
 
 PREDICTIONS = "predictions.parquet"
+DATA_KEY = b"qts_data"
+"""In the metadata of kept scores: what they were made from."""
+
+
+def data_print(store: Store) -> bytes:
+    """Return the hash of the bars and the universe, of which scores are made."""
+    universe = store.manifest.universe
+    return f"{store.manifest.bars.fingerprint} {universe.fingerprint if universe else ''}".encode()
+
+
+def kept_scores(run: Run, store: Store) -> pa.Table | None:
+    """Return the scores kept with a run, or None if there are none or the store's data has changed since."""
+    try:
+        table = pq.read_table(run.folder / PREDICTIONS)
+    except (OSError, pa.ArrowInvalid):
+        return None
+    return table if (table.schema.metadata or {}).get(DATA_KEY) == data_print(store) else None
 
 
 @dataclass(frozen=True)
@@ -69,7 +86,7 @@ def predict_run(
     file = None
     if [str(day) for day in span] == opened.record["segments"]["test"]:
         file = opened.folder / PREDICTIONS
-        write_table(table, file)
+        write_table(table.replace_schema_metadata({DATA_KEY: data_print(store)}), file)
     return PredictResult(opened, table, *span, n_members, n_short, file, time.perf_counter() - started)
 
 

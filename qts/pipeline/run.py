@@ -9,9 +9,10 @@ from qts.evaluation import EvalReport
 from qts.pipeline.evaluate import evaluate
 from qts.pipeline.features import needed_segments
 from qts.pipeline.ingest import ingest
-from qts.pipeline.predict import PREDICTIONS, predict_run
+from qts.pipeline.predict import kept_scores, predict_run
 from qts.pipeline.train import TrainResult, model_options, train_run
 from qts.progress import Progress
+from qts.store import open_store
 from qts.training.device import resolve_device
 
 
@@ -46,8 +47,7 @@ def run_all(loaded: LoadedConfig, progress: Progress, *, wait_seconds: float = 0
     training = train_run(loaded, progress)
     stages.append(Stage("train", training.is_up_to_date, training.seconds))
     started = time.perf_counter()
-    file = training.run.folder / PREDICTIONS
-    has_scores = training.is_up_to_date and stored.is_up_to_date and file.is_file()
+    has_scores = kept_scores(training.run, open_store(stored.store)) is not None
     if not has_scores:
         predict_run(loaded, progress, run=str(training.run.folder))
     stages.append(Stage("predict", has_scores, time.perf_counter() - started))

@@ -1,6 +1,5 @@
 """Windows → a run: the best weights, the history, and everything needed to score with them again."""
 
-import json
 import platform
 import resource
 import time
@@ -9,13 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from qts import __version__
 from qts.config import LoadedConfig, Table
 from qts.config.dump import dump_toml
 from qts.errors import ConfigError, QtsError, StoreError
+from qts.json_text import to_json
 from qts.models import load_architecture
 from qts.pipeline.window import WindowResult, are_windows_fresh, build_windows
 from qts.progress import Progress
@@ -126,8 +125,8 @@ class _Training:
     def run(self) -> Run:
         """Train and leave a finished folder; a failed one says so in its record."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / "config.toml").write_text(dump_toml(self.loaded.config), encoding="utf-8")
+            self.folder = _new_folder(self.folder)
+            (self.folder / "config.toml").write_text(dump_toml(self.loaded.resolved()), encoding="utf-8")
             checkpoint.write_record(self.folder, self.record)
         except OSError as error:
             raise QtsError(
@@ -179,11 +178,20 @@ class _Training:
             log.write(_log_line(line) + "\n")
 
 
+def _new_folder(wanted: Path) -> Path:
+    """Make a folder that is nobody else's; two trainings may begin in the same second."""
+    for number in range(1, 1000):
+        folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
+    raise QtsError(f"too many runs are called {wanted.name}", hint="clear [store] runs")
+
+
 def _log_line(line: Epoch) -> str:
-    figures = {
-        key: (None if isinstance(value, float) and np.isnan(value) else value) for key, value in vars(line).items()
-    }
-    return json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), **figures})
+    return to_json({"time": datetime.now(UTC).isoformat(timespec="seconds"), **vars(line)})
 
 
 def runs_folder(loaded: LoadedConfig) -> Path:

@@ -7,7 +7,7 @@ from datetime import date
 import numpy as np
 
 from qts.config import LoadedConfig, Table
-from qts.errors import ConfigError, ConfigProblems, QtsError
+from qts.errors import ConfigError, ConfigProblems, DataCheckError, QtsError
 from qts.processors.block import Block
 from qts.processors.table import PROCESSORS, FittedOptions, Parameters
 
@@ -41,12 +41,17 @@ class FittedProcessor:
         options = row.options.model_validate(record["options"])
         by_column = record["parameters"]
         assert isinstance(by_column, dict)  # noqa: S101 - our own record
-        parameters = {name: [by_column[column][name] for column in columns] for name in row.parameters}
+        parameters = {name: [_number(by_column[column][name]) for column in columns] for name in row.parameters}
         return cls(row.name, options, parameters, columns)
 
     def apply(self, block: Block) -> Block:
         """Return the block transformed."""
         return PROCESSORS[self.name].apply(block, self.options, self.parameters)
+
+
+def _number(value: float | None) -> float:
+    """A parameter of a column without values is NaN, which JSON calls null."""
+    return float("nan") if value is None else value
 
 
 def check_processors(loaded: LoadedConfig, group: str) -> list[tuple[str, Table]]:
@@ -80,6 +85,10 @@ def fit_chain(
             own = options.fit if isinstance(options, FittedOptions) else None
             first, last = own or fit
             rows = block.in_span(np.datetime64(first, "D"), np.datetime64(last, "D"))
+            if not rows.any():
+                raise DataCheckError(
+                    f"{name} has no row to be fitted on from {first} to {last}", hint="choose another fit range"
+                )
             columns = (block.values[rows, at] for at in range(len(block.columns)))
             found = [row.fit(column[~np.isnan(column)]) for column in columns]
             parameters = {key: [numbers[at] for numbers in found] for at, key in enumerate(row.parameters)}

@@ -89,7 +89,7 @@ class Processor:
     fit: Fit | None = None
     """One column of the fit range, NaN left out → one number a parameter."""
     reads_whole_history: bool = False
-    """Whether it looks beyond a row's own day, so that it must always see every row."""
+    """Whether which rows it keeps decides what other rows see, so that it must always see every one."""
 
 
 def _per_column(formula: Callable[..., np.ndarray]) -> Apply:
@@ -223,7 +223,7 @@ for _row in (
     Processor("cs_zscore", CsZScoreOptions, _by_day(_cs_zscore), "z-score within the cross-section"),
     Processor("cs_rank", NoOptions, _by_day(_cs_rank), "3.46 (rank share - 0.5) within the cross-section"),
     Processor("cs_fillna", NoOptions, _by_day(_cs_fillna), "missing values become the cross-section's mean"),
-    Processor("dropna", NoOptions, _dropna, "rows with a missing value are dropped"),
+    Processor("dropna", NoOptions, _dropna, "rows with a missing value are dropped", reads_whole_history=True),
     Processor("select_columns", ColumnsOptions, _select_columns, "only these columns, in factor-set order"),
     Processor("drop_columns", ColumnsOptions, _drop_columns, "all but these columns"),
     Processor("time_range", TimeRangeOptions, _time_range,

@@ -1,12 +1,12 @@
 """An EvalReport as report.json, report.md and report.html; the same content three times."""
 
-import json
 import math
 from pathlib import Path
 
 import numpy as np
 
 from qts.evaluation import EvalReport
+from qts.json_text import to_json
 from qts.rendering.html import render_html
 from qts.rendering.markdown import render_markdown
 
@@ -46,7 +46,7 @@ def write_report(report: EvalReport, folder: Path) -> tuple[Path, ...]:
     """Write the three files into a folder; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
-        "report.json": json.dumps(report_to_json(report), indent=1, default=str),
+        "report.json": to_json(report_to_json(report), indent=1),
         "report.md": render_markdown(report),
         "report.html": render_html(report),
     }

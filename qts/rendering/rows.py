@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from collections.abc import Callable
 from typing import IO
 
@@ -12,6 +11,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
+from qts.json_text import to_json
 from qts.registry import Registry
 
 Writer = Callable[[pa.Table, IO[bytes]], None]
@@ -51,12 +51,12 @@ def _write_csv(table: pa.Table, stream: IO[bytes]) -> None:
 
 def _write_jsonl(table: pa.Table, stream: IO[bytes]) -> None:
     for batch in table.to_batches(max_chunksize=10_000):
-        lines = (json.dumps(row, default=str, ensure_ascii=False) for row in batch.to_pylist())
+        lines = (to_json(row) for row in batch.to_pylist())
         stream.write("".join(f"{line}\n" for line in lines).encode())
 
 
 def _write_json(table: pa.Table, stream: IO[bytes]) -> None:
-    stream.write(json.dumps(table.to_pylist(), default=str, ensure_ascii=False, indent=1).encode() + b"\n")
+    stream.write(to_json(table.to_pylist(), indent=1).encode() + b"\n")
 
 
 def _write_parquet(table: pa.Table, stream: IO[bytes]) -> None:

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from qts.errors import StoreError
 
 MANIFEST = "manifest.json"
+PREVIOUS = ".previous"
+"""Where a commit puts the parts that it took out; the next commit removes them."""
 
 
 class _Record(BaseModel):

@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from qts.columns import DATETIME, END, INSTRUMENT, LABEL, START
+from qts.columns import DATETIME, END, HAS_BAR, INSTRUMENT, LABEL, START
 from qts.errors import StoreError
+from qts.expr.sql import quote_name, quote_text
 from qts.registry import unknown_name_hint
-from qts.store.manifest import Dataset, Manifest, read_manifest
+from qts.store.manifest import PREVIOUS, Dataset, Manifest, read_manifest
 
 
 @dataclass(frozen=True)
@@ -41,15 +42,18 @@ class Store:
 
     def files(self, dataset: Dataset) -> list[str]:
         """Return the paths of a dataset's parts; raises StoreError if one is missing."""
-        paths = [self.folder / part.path for part in dataset.parts]
-        for path in paths:
-            if not path.is_file():
-                raise StoreError(f"the store lacks {path}", hint="run: qts ingest")
-        return [str(path) for path in paths]
+        return [self._file(part.path) for part in dataset.parts]
+
+    def _file(self, path: str) -> str:
+        """Return where a part lies: in its place, or retired by a writer that committed since this store was opened."""
+        for file in (self.folder / path, self.folder / PREVIOUS / path):
+            if file.is_file():
+                return str(file)
+        raise StoreError(f"the store lacks {self.folder / path}", hint="run: qts ingest")
 
     def dataset_of(self, column: str) -> Dataset:
         """Return the dataset that holds a factor, or the label; raises StoreError for an unknown name."""
-        if column == LABEL:
+        if column in (LABEL, HAS_BAR):
             return self.manifest.label
         for dataset in self.manifest.factor_sets.values():
             if column in dataset.expressions:
@@ -104,8 +108,8 @@ class Store:
         names = []
         for folder, dataset in self.manifest.datasets().items():
             name = {"labels": LABEL, "universes": "universe"}.get(folder, folder.rpartition("/")[2])
-            listed = ", ".join("'" + file.replace("'", "''") + "'" for file in self.files(dataset))
-            connection.execute(f'CREATE VIEW "{name}" AS SELECT * FROM read_parquet([{listed}])')
+            listed = ", ".join(quote_text(file) for file in self.files(dataset))
+            connection.execute(f"CREATE VIEW {quote_name(name)} AS SELECT * FROM read_parquet([{listed}])")
             names.append(name)
         return names
 

@@ -6,6 +6,7 @@ the next one.
 
 import json
 import os
+import re
 import shutil
 import sys
 from datetime import UTC, datetime
@@ -19,11 +20,12 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from qts.errors import LockHeldError, QtsError, StoreError
-from qts.store.manifest import MANIFEST, Dataset, Manifest, Part, read_manifest
+from qts.store.manifest import MANIFEST, PREVIOUS, Dataset, Manifest, Part, read_manifest
 
 LOCK = ".lock"
 HOLDER = ".lock.json"
 STAGING = ".staging"
+_OUR_PART = re.compile(r"-[0-9a-f]{8}\.parquet$")
 FOLDERS = ("bars", "calendar", "labels", "factors", "universes", "benchmark")
 
 
@@ -44,6 +46,7 @@ class StoreWriter:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=self._wait_seconds)
             (self.folder / HOLDER).write_text(_this_process())
+            self._refuse_foreign_folder()
             shutil.rmtree(self.folder / STAGING, ignore_errors=True)
             (self.folder / STAGING).mkdir()
         except Timeout:
@@ -63,6 +66,18 @@ class StoreWriter:
         shutil.rmtree(self.folder / STAGING, ignore_errors=True)
         (self.folder / HOLDER).unlink(missing_ok=True)
         self._lock.release()
+
+    def _refuse_foreign_folder(self) -> None:
+        """A folder that has no manifest, but files where parts go, belongs to somebody else."""
+        if (self.folder / MANIFEST).exists():
+            return
+        files = (file for folder in FOLDERS for file in (self.folder / folder).rglob("*") if file.is_file())
+        foreign = next((file for file in files if not _OUR_PART.search(file.name)), None)
+        if foreign:
+            self.__exit__(None, None, None)
+            raise QtsError(
+                f"{self.folder} holds files that are no store's, as {foreign}", hint="choose another [store] path"
+            )
 
     @property
     def spill(self) -> Path:
@@ -110,11 +125,15 @@ class StoreWriter:
         self._sweep(manifest)
 
     def _sweep(self, manifest: Manifest) -> None:
+        """Retire what no longer counts: a reader that opened the store before still finds it, until the next commit."""
         counted = {part.path for dataset in manifest.datasets().values() for part in dataset.parts}
+        shutil.rmtree(self.folder / PREVIOUS, ignore_errors=True)
         for folder in FOLDERS:
             for file in (self.folder / folder).rglob("*.parquet"):
-                if file.relative_to(self.folder).as_posix() not in counted:
-                    file.unlink()
+                path = file.relative_to(self.folder).as_posix()
+                if path not in counted and _OUR_PART.search(path):
+                    (self.folder / PREVIOUS / path).parent.mkdir(parents=True, exist_ok=True)
+                    file.replace(self.folder / PREVIOUS / path)
 
     def is_whole(self, dataset: Dataset) -> bool:
         """Return whether every part of a dataset is there in its full size, with a sound footer."""

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from qts.errors import StoreError
+from qts.json_text import to_json
 from qts.models import load_architecture
 from qts.models._architecture import Architecture
 from qts.store.write import replace_file
@@ -63,7 +64,7 @@ def build_network(name: str, options: dict[str, Any], n_features: int) -> Archit
 
 def write_record(folder: Path, record: dict[str, Any]) -> None:
     """Write run.json in one atomic step."""
-    replace_file(folder / RUN, json.dumps(record, indent=1, default=str).encode())
+    replace_file(folder / RUN, to_json(record, indent=1).encode())
 
 
 def write_weights(file: Path, weights: dict[str, Tensor]) -> None:
@@ -94,7 +95,7 @@ def open_run(runs: Path, name: str | None = None) -> Run:
         name = _read_latest(runs)
     folder = Path(name) if Path(name, RUN).is_file() else runs / name
     if not (folder / RUN).is_file():
-        found = sorted(path.parent for path in runs.glob(f"{name}*/{RUN}"))
+        found = [file.parent for file in sorted(runs.glob(f"*/{RUN}")) if file.parent.name.startswith(name)]
         if len(found) != 1:
             state = "no run" if not found else f"{len(found)} runs"
             raise StoreError(f'{state} "{name}" in {runs}', hint="qts status lists the runs")

@@ -1,5 +1,6 @@
 """The window folder: `X.npy`, `y.npy`, `label.npy`, `index.parquet`, `meta.json`; written whole or not at all."""
 
+import errno
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 
 from qts.columns import DATETIME, INSTRUMENT
 from qts.errors import QtsError, StoreError
+from qts.json_text import to_json
 
 META = "meta.json"
 _META_KEYS = {"fingerprint", "features", "factors", "expressions", "processors", "label", "segments"}
@@ -66,11 +68,13 @@ def write_windows(folder: Path, windows: WindowStore) -> None:
         }
         pq.write_table(pa.table(index), temporary / "index.parquet", compression="zstd")
         np.save(temporary / "calendar.npy", windows.calendar.astype(np.int64), allow_pickle=False)
-        (temporary / META).write_text(json.dumps(windows.meta, indent=1), encoding="utf-8")
+        (temporary / META).write_text(to_json(windows.meta, indent=1), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         temporary.replace(folder)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST) and read_meta(folder):
+            return  # somebody else has just built the same
         raise QtsError(
             f"cannot write windows to {folder}: {error.strerror}", hint="check the disk and its permissions"
         ) from error

@@ -77,7 +77,7 @@ def test_a_report_counts_where_rows_went() -> None:
     days, score, label = panel()
     score[:3], score[3], label[4:9] = NAN, np.inf, NAN
     report = evaluate_scores(days, score, label, EvalConfig(min_names=5))
-    assert report.coverage == {"rows": 840, "no score": 3, "infinite score": 1, "no label": 5, "judged": 831,
+    assert report.coverage == {"rows": 840, "no score": 3, "infinite score": 1, "no label": 5, "infinite label": 0, "judged": 831,
                                "days": 70, "days without ic": 1}  # fmt: skip
 
 
