@@ -6,6 +6,7 @@ QtsError                      1  the run failed
 ├── DataCheckError            3  the data is there, but must not be used as it is
 ├── InputError                4  an input is missing, unreadable, empty or stale
 │   └── StoreError            4  the store or one of its files is missing or damaged
+│       └── NoStoreError      4  there is no store yet
 ├── LockHeldError             5  another process is writing
 └── DeviceError               6  the device that was asked for is absent
 """
@@ -111,6 +112,10 @@ class InputError(QtsError):
 
 class StoreError(InputError):
     """The store or one of its files is missing or damaged."""
+
+
+class NoStoreError(StoreError):
+    """There is no store yet."""
 
 
 class LockHeldError(QtsError):

@@ -27,7 +27,7 @@ class Terminated(BaseException):
     """SIGTERM arrived: work unwinds as it does for Ctrl-C."""
 
 
-class Stopped(QtsError):
+class Stopped(QtsError):  # noqa: N818 - nothing went wrong
     """A signal ended the work."""
 
 

@@ -44,6 +44,8 @@ FOREIGN_NAMES = {
 
 
 def _key_hint(name: str, names: list[str]) -> str:
+    if FOREIGN_NAMES.get(name.casefold()) in names:
+        return f'did you mean "{FOREIGN_NAMES[name.casefold()]}"?'
     foreign = nearest(name, [other for other, ours in FOREIGN_NAMES.items() if ours in names])
     if foreign and not nearest(name, names):
         return f'did you mean "{FOREIGN_NAMES[foreign]}"?'

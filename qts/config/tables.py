@@ -42,6 +42,8 @@ class BarsConfig(Table):
     """Dated membership: a CSV with instrument, start, end, or Qlib's instruments file. None: every instrument, always."""
     benchmark: str | None = None
     """An instrument of the bars, or a file with bars of the index."""
+    benchmark_instrument: str | None = None
+    """Which instrument of the benchmark's file; needed if it holds several."""
 
     @model_validator(mode="after")
     def _one_relation(self) -> Self:

@@ -37,7 +37,6 @@ def check_all(loaded: LoadedConfig, progress: Progress, *, config_only: bool = F
     from qts.training.device import resolve_device  # noqa: PLC0415
 
     problems: list[QtsError] = []
-    n_factors = 0
     for look in (
         lambda: read_label(loaded),
         lambda: needed_segments(loaded),

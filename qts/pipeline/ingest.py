@@ -140,6 +140,8 @@ class _Ingest:
         fields, bars_print = self._read_bars(loaded)
         for text in check_fields(sets, label, fields):
             self._warn(text)
+        universe = self._universe(loaded)
+        benchmark = self._benchmark(loaded, config.bars)
         bars = self._dataset(
             "bars", bars_print, lambda: [("bars", f"SELECT * FROM bars ORDER BY {INSTRUMENT}, {DATETIME}")]
         )
@@ -152,8 +154,6 @@ class _Ingest:
             for factors in sets
         }
         label_set = self._computed("labels", {LABEL: label}, fields, bars_print, ahead)
-        universe = self._universe(loaded)
-        benchmark = self._benchmark(loaded, config.bars)
         n_instruments, first, last = self.connection.execute(
             f"SELECT count(DISTINCT {INSTRUMENT}), min({DATETIME}), max({DATETIME}) FROM bars"
         ).fetchall()[0]
@@ -289,14 +289,14 @@ class _Ingest:
         make_raw(engine, config, path)
         clean_bars(engine, config, str(path))
         names = [row[0] for row in engine.execute(f"SELECT DISTINCT {INSTRUMENT} FROM bars ORDER BY 1").fetchall()]
-        if len(names) > 1:
+        wanted = bars.benchmark_instrument or names[0]
+        if wanted not in names or (len(names) > 1 and bars.benchmark_instrument is None):
             shown = ", ".join(names[:3])
-            raise InputError(
-                f"the benchmark {path} holds {len(names)} instruments, as {shown}", hint="leave one of them"
-            )
+            hint = f'set [bars] benchmark_instrument = "{names[0]}", or another of them'
+            raise InputError(f"the benchmark {path} holds {len(names)} instruments: {shown}", hint=hint)
         rows = engine.sql(f"SELECT * FROM bars ORDER BY {INSTRUMENT}, {DATETIME}").to_arrow_table()
         self.connection.register("benchmark_rows", rows)
-        return self._benchmark_part("benchmark_rows", f"{INSTRUMENT} = {quote_text(names[0])}", str(path))
+        return self._benchmark_part("benchmark_rows", f"{INSTRUMENT} = {quote_text(wanted)}", str(path))
 
     def _benchmark_part(self, relation: str, condition: str, name: str) -> Dataset:
         select = f"SELECT * FROM {relation} WHERE {condition} ORDER BY {DATETIME}"

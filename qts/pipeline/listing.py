@@ -1,6 +1,6 @@
 """The registries as rows: factors, models, operators, processors."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
@@ -10,11 +10,13 @@ from qts.expr.lookback import span_of
 from qts.expr.nodes import fields_of
 from qts.expr.operators import OPERATORS
 from qts.expr.sql import compile_select
-from qts.factors import Factor, built_in_sets
 from qts.models import load_architecture, model_names
 from qts.pipeline.ingest import expand_factors
 from qts.processors import PROCESSORS
 from qts.registry import unknown_name_hint
+
+if TYPE_CHECKING:
+    from qts.factors import Factor
 
 
 def list_factors(loaded: LoadedConfig) -> list[dict[str, Any]]:
@@ -38,11 +40,6 @@ def describe_factor(loaded: LoadedConfig, name: str) -> dict[str, Any]:
         "lookback": span_of(factor.node).back, "fields": fields,
         "sql": compile_select({name: factor.node}, fields, "panel").sql,
     }  # fmt: skip
-
-
-def list_sets() -> tuple[str, ...]:
-    """Return the factor sets that come with qts."""
-    return built_in_sets()
 
 
 def list_operators() -> list[dict[str, Any]]:

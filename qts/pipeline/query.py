@@ -5,6 +5,7 @@ import pyarrow as pa
 
 from qts.config import LoadedConfig
 from qts.errors import ConfigError
+from qts.expr.sql import quote_text
 from qts.store import open_store
 from qts.store.engine import connect
 
@@ -14,8 +15,7 @@ def query(loaded: LoadedConfig, sql: str) -> pa.Table:
     store = open_store(loaded.path(loaded.config.store.path))
     connection = connect(loaded.config.limits)
     views = store.make_views(connection)
-    folder = str(store.folder.resolve()).replace("'", "''")
-    connection.execute(f"SET allowed_directories = ['{folder}']")
+    connection.execute(f"SET allowed_directories = [{quote_text(str(store.folder.resolve()))}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     try:

@@ -3,8 +3,8 @@
 from typing import Any
 
 from qts.config import LoadedConfig
-from qts.errors import StoreError
-from qts.store import open_store
+from qts.errors import NoStoreError
+from qts.store import Manifest, open_store
 from qts.windows.build import read_meta
 
 
@@ -15,11 +15,10 @@ def status(loaded: LoadedConfig) -> list[dict[str, Any]]:
     folder = loaded.path(loaded.config.store.path)
     rows: list[dict[str, Any]] = []
     try:
-        manifest = open_store(folder).manifest
-    except StoreError as error:
-        if "no store" not in error.message:
-            raise
-    else:
+        manifest: Manifest | None = open_store(folder).manifest
+    except NoStoreError:
+        manifest = None
+    if manifest is not None:
         for name, dataset in manifest.datasets().items():
             rows.append(_row(name, "written", str(manifest.last), dataset.n_rows, dataset.n_bytes))
     for path in sorted((folder / "windows").glob("[!.]*")):

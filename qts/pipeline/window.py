@@ -4,8 +4,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from qts.config import LoadedConfig
 from qts.pipeline.features import Recipe, build_features, check_segments, make_recipe, refuse_stale_store
 from qts.pipeline.segments import SampleCounts, make_dataset, refuse_no_samples
@@ -74,8 +72,3 @@ def _segments(
         )
         refuse_no_samples(name, counts[name], loaded.config.window.step_len)
     return datasets, counts
-
-
-def missing_share(dataset: WindowDataset) -> float:
-    """Return the share of a dataset's own rows that hold a missing feature."""
-    return float(np.isnan(dataset.matrix[dataset.samples.row]).any(axis=1).mean()) if len(dataset) else 0.0

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from qts.errors import StoreError
+from qts.errors import NoStoreError, StoreError
 
 MANIFEST = "manifest.json"
 PREVIOUS = ".previous"
@@ -104,7 +104,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(file.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
-        raise StoreError(f"no store at {folder}", hint="run: qts ingest") from None
+        raise NoStoreError(f"no store at {folder}", hint="run: qts ingest") from None
     except (OSError, ValidationError) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
         raise StoreError(

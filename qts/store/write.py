@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from qts.errors import LockHeldError, QtsError, StoreError
+from qts.expr.sql import quote_text
 from qts.store.manifest import MANIFEST, PREVIOUS, Dataset, Manifest, Part, read_manifest
 
 LOCK = ".lock"
@@ -95,7 +96,7 @@ class StoreWriter:
         """Write the rows of a SELECT as one Parquet file; it joins the store at `commit`."""
         staged = self.folder / STAGING / f"{len(self._staged)}.tmp"
         final = self.folder / folder / f"{name}.parquet"
-        target = "'" + str(staged).replace("'", "''") + "'"
+        target = quote_text(str(staged))
         # Floats hardly repeat: without the limit every column first builds a dictionary in vain.
         options = "FORMAT parquet, COMPRESSION snappy, DICTIONARY_SIZE_LIMIT 4096"
         try:

@@ -58,14 +58,6 @@ class WindowDataset:
         some = self.samples.take(chosen)
         return self.view.gather(some.instrument, some.day, self.step_len, self.fill)
 
-    def batch(self, chosen: np.ndarray) -> np.ndarray:
-        """Return (n, step_len, n_features) of the chosen samples; steps without a row are NaN."""
-        rows = self.rows(chosen)
-        windows = self.matrix[rows.ravel()].reshape(*rows.shape, self.n_features)
-        if (absent := rows == ABSENT).any():
-            windows[absent] = np.nan
-        return windows
-
     def targets(self) -> np.ndarray:
         """Return (n,) targets of all samples."""
         return self.target[self.samples.row]

@@ -187,6 +187,31 @@ def test_a_signal_ends_a_training_with_its_code_and_leaves_no_run_called_done(
     assert not (tmp_path / "runs/latest").exists()
 
 
+def test_a_closed_stderr_silences_the_narration_and_the_work_goes_on(tmp_path: Path) -> None:
+    write_market(tmp_path)
+    command = f"{sys.executable} -m qts ingest 2> >(head -n 1 >/dev/null); exit $?"
+    assert subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, check=False).returncode == 0
+    assert (tmp_path / ".qts/manifest.json").is_file()
+
+
+@pytest.mark.usefixtures("_here")
+def test_json_has_null_where_a_number_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["query", "select 'nan'::float as x, 'inf'::double as y", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail)["rows"] == [{"x": None, "y": None}]
+
+
+@pytest.mark.usefixtures("_here")
+def test_out_is_written_under_json_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["predict", "--asof", "last", "--json", "--out", str(tmp_path / "s.csv")]) == 0
+    assert json.loads(capsys.readouterr().out)["n_rows"] == 8
+    assert len((tmp_path / "s.csv").read_text().splitlines()) == 9
+
+
+@pytest.mark.usefixtures("_here")
+def test_a_run_that_is_not_there_is_a_missing_input_however_it_is_named() -> None:
+    assert run(["predict", "--run", "/nowhere/at/all"]) == ExitCode.INPUT
+
+
 def test_a_demo_is_one_command_and_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["init", str(tmp_path / "demo"), "--demo"]) == 0
     assert {p.name for p in (tmp_path / "demo").iterdir()} == {

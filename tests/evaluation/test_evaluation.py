@@ -81,6 +81,17 @@ def test_a_report_counts_where_rows_went() -> None:
                                "days": 70, "days without ic": 1}  # fmt: skip
 
 
+def test_an_infinite_label_is_left_out_and_said() -> None:
+    days, score, label = panel()
+    clean = evaluate_scores(days[1:], score[1:], label[1:], EvalConfig())
+    label[0] = np.inf
+    report = evaluate_scores(days, score, label, EvalConfig())
+    assert report.coverage["infinite label"] == 1
+    assert report.warnings == ("1 labels are infinite and were left out: look for prices of 0",)
+    assert report.summary["rank_ic"] == pytest.approx(clean.summary["rank_ic"])
+    assert np.isfinite(list(report.summary.values())).all()
+
+
 def test_the_order_of_rows_changes_nothing() -> None:
     days, score, label = panel()
     names = np.array([f"I{at % 12:02d}" for at in range(len(days))])

@@ -60,6 +60,9 @@ def test_signs_bind_as_in_python(text: str, tree: Node) -> None:
         ("Skew($close, 2)", 5, "N must be at least 3"),
         ('Rolling($close, 5, "skw")', 19, "function must be one of"),
         ("", 0, "the expression is empty"),
+        ("$close*1e999", 7, "this number is too large"),
+        ("$close*(1e308*10)", 13, "no finite real value"),
+        ("Mean($close, 1e-20)", 13, "N must be a whole number of rows"),
     ],
 )
 def test_an_error_points_at_the_character(text: str, position: int, message: str) -> None:
@@ -113,6 +116,11 @@ def trees() -> st.SearchStrategy[Node]:
 
 @given(trees())
 def test_the_canonical_spelling_parses_to_the_same_tree(tree: Node) -> None:
+    assert parse(render(tree)) == tree
+
+
+def test_a_quoted_text_keeps_its_quotes() -> None:
+    tree = parse("Mask($close, 'S\"1')")
     assert parse(render(tree)) == tree
 
 

@@ -76,3 +76,23 @@ def test_a_name_of_the_set_cannot_be_taken_again() -> None:
 
 def test_a_label_may_look_ahead_and_says_how_far() -> None:
     assert parse_label("Ref($close, -2)/Ref($close, -1) - 1", "label")[1] == 2
+
+
+@pytest.mark.parametrize("name", ["instrument", "DateTime", "row_number", "label", "has_bar"])
+def test_a_name_of_the_store_s_own_columns_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="cannot name a factor"):
+        custom_set({name: "$close/$open"}, (), lambda key: key)
+
+
+@pytest.mark.parametrize("stem", ["custom", "bars", "label", 'we"ird'])
+def test_a_set_s_file_cannot_have_the_name_of_another_table(tmp_path: Path, stem: str) -> None:
+    (tmp_path / f"{stem}.toml").write_text('[factors]\nA = "$close"')
+    with pytest.raises(ConfigError, match="cannot name a factor set"):
+        load_factor_set(f"{stem}.toml", tmp_path)
+
+
+def test_every_malformed_factor_of_a_set_is_reported(tmp_path: Path) -> None:
+    name = write_set(tmp_path, '[factors]\nA = "Maen($close, 5)"\nB = "$close"\nC = "Ref($close, -1)"')
+    with pytest.raises(ConfigError) as caught:
+        load_factor_set(name, tmp_path)
+    assert [part.where for part in caught.value.parts()] == ["A in mine.toml", "C in mine.toml"]

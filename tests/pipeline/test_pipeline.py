@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from qts.config import LoadedConfig, load_config
-from qts.errors import ConfigError, InputError, StoreError
+from qts.errors import ConfigError, DataCheckError, InputError, StoreError
 from qts.pipeline.evaluate import evaluate
 from qts.pipeline.ingest import ingest
 from qts.pipeline.predict import predict_run
@@ -20,6 +20,7 @@ from qts.windows import open_windows
 from tests.market import CONFIG, DAYS, bars_table, write_market
 
 QUIET = SilentProgress()
+FILL = '\n[[processors.features]]\nname = "fillna"\n'
 UNIVERSE_HISTORY = CONFIG.replace("step_len = 4", 'step_len = 4\nhistory = "universe"\nfill = "ffill+bfill"')
 CS_FEATURES = CONFIG + '\n[[processors.features]]\nname = "cs_zscore"\n[[processors.features]]\nname = "fillna"\n'
 
@@ -48,7 +49,7 @@ def test_a_run_s_folder_holds_what_the_design_promises(market: LoadedConfig) -> 
         "report.json", "report.md", "report.html", "log.jsonl",
     }  # fmt: skip
     assert len(pq.read_table(folder / "history.parquet")) == 2
-    assert load_config(folder / "config.toml").config == market.config
+    assert load_config(folder / "config.toml").config == market.resolved()
     assert tomllib.loads((folder / "config.toml").read_text())["train"]["seed"] == 0
 
 
@@ -155,6 +156,71 @@ def test_labels_are_the_raw_ones_and_reach_past_the_test_segment(market: LoadedC
     day = date(2024, 3, 26)
     assert report.mean_label[-1] == pytest.approx(raw.loc[day].dropna().mean(), rel=1e-4)
     assert report.coverage["no label"] == 0
+
+
+def test_a_suspended_day_has_no_score_so_that_history_and_tonight_agree(tmp_path: Path) -> None:
+    """I3 does not trade on the last three days: in hindsight of a later bar it must still have no score there."""
+    loaded = trained(tmp_path)
+    table = bars_table().to_pandas()
+    quiet = (table.instrument == "I3") & (table.datetime >= date(2024, 3, 24)) & (table.datetime <= date(2024, 3, 26))
+    in_hindsight = table[~quiet]
+    in_hindsight.to_parquet(tmp_path / "bars.parquet")
+    ingest(loaded, QUIET)
+    later = scores(loaded, date(2024, 3, 26), date(2024, 3, 26))
+    in_hindsight[in_hindsight.datetime <= date(2024, 3, 26)].to_parquet(tmp_path / "bars.parquet")
+    ingest(loaded, QUIET)
+    tonight = scores(loaded, date(2024, 3, 26), date(2024, 3, 26))
+    assert tonight == pytest.approx(later, abs=1e-6)
+    assert ("I3", date(2024, 3, 26)) not in tonight
+
+
+def test_scores_of_other_bars_are_made_anew_before_they_are_judged(tmp_path: Path) -> None:
+    loaded = trained(tmp_path)
+    before = evaluate(loaded, QUIET).report.summary
+    table = bars_table(seed=8)
+    pq.write_table(table, tmp_path / "bars.parquet")
+    ingest(loaded, QUIET)
+    after = evaluate(loaded, QUIET).report.summary
+    predict_run(loaded, QUIET)
+    assert after == pytest.approx(evaluate(loaded, QUIET).report.summary)
+    assert after != before
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        (
+            '{name = "zscore", fit = ["2024-03-06", "2024-03-26"]}',
+            "would be fitted on days up to 2024-03-26, after the train",
+        ),
+        ('{name = "select_columns", columns = ["GAPP"]}', 'unknown factor "GAPP" in select_columns'),
+    ],
+)
+def test_a_step_that_cannot_be_right_is_refused(market: LoadedConfig, step: str, message: str) -> None:
+    assert market.file is not None
+    with pytest.raises(ConfigError, match=message):
+        build_windows(load_config(market.file, assignments=[f"processors.features=[{step}]"]), QUIET)
+
+
+def test_a_fit_range_without_rows_is_refused(market: LoadedConfig) -> None:
+    assert market.file is not None
+    step = '[{name = "zscore", fit = ["1990-01-01", "1990-12-31"]}]'
+    with pytest.raises(DataCheckError, match="no row to be fitted on from 1990-01-01"):
+        build_windows(load_config(market.file, assignments=[f"processors.features={step}"]), QUIET)
+
+
+@pytest.mark.parametrize("step", ['"dropna"', '"time_range", first = "2024-01-01", last = "2024-03-26"'])
+def test_steps_that_drop_rows_score_a_day_alone_as_in_any_range(tmp_path: Path, step: str) -> None:
+    loaded = trained(tmp_path, CONFIG + f"\n[[processors.features]]\nname = {step}\n".replace(", ", "\n") + FILL)
+    whole = scores(loaded, date(2024, 3, 6), date(2024, 3, 26))
+    alone = scores(loaded, date(2024, 3, 20), date(2024, 3, 20))
+    assert alone == pytest.approx({key: value for key, value in whole.items() if key[1] == date(2024, 3, 20)}, abs=1e-6)
+    assert alone
+
+
+def test_a_run_s_config_means_the_same_from_its_own_folder(market: LoadedConfig) -> None:
+    folder = market.folder / "runs" / (market.folder / "runs/latest").read_text().strip()
+    assert ingest(load_config(folder / "config.toml"), QUIET).is_up_to_date
 
 
 def test_the_benchmark_is_kept_from_the_bars_or_from_a_file(tmp_path: Path) -> None:

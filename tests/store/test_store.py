@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from qts.config import LoadedConfig, load_config
-from qts.errors import LockHeldError, StoreError
+from qts.errors import InputError, LockHeldError, QtsError, StoreError
 from qts.pipeline.ingest import ingest
 from qts.progress import SilentProgress
 from qts.store import StoreWriter, open_store
@@ -31,7 +31,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {
         str(p.relative_to(folder)): p.read_bytes()
         for p in sorted(folder.rglob("*"))
-        if p.is_file() and p.name != ".lock"
+        if p.is_file() and p.name != ".lock" and ".previous" not in p.parts
     }
 
 
@@ -211,3 +211,52 @@ def test_an_unknown_factor_is_refused_with_what_to_do(loaded: LoadedConfig) -> N
     with pytest.raises(StoreError, match='the store has no factor "GAPP"') as caught:
         store.read(["GAPP"])
     assert caught.value.hint == 'did you mean "GAP"? Or run: qts ingest'
+
+
+def test_a_reader_still_finds_its_parts_after_the_next_commit_and_a_glob_finds_only_the_new(
+    loaded: LoadedConfig,
+) -> None:
+    folder = ingest(loaded, SilentProgress()).store
+    store = open_store(folder)
+    before = store.read(["label"]).values
+    ingest(change(loaded, "label.expr='$close'"), SilentProgress())
+    assert np.array_equal(store.read(["label"]).values, before, equal_nan=True)
+    assert len(list((folder / "labels").glob("*.parquet"))) == 1
+
+
+def test_a_folder_with_files_of_somebody_else_does_not_become_a_store(loaded: LoadedConfig) -> None:
+    own = loaded.folder / "bars"
+    own.mkdir()
+    (loaded.folder / "bars.parquet").rename(own / "mine.parquet")
+    with pytest.raises(QtsError, match="holds files that are no store's"):
+        ingest(change(loaded, "bars.path=bars", "store.path=."), SilentProgress())
+    assert (own / "mine.parquet").is_file()
+    assert ingest(change(loaded, "bars.path=bars"), SilentProgress()).n_instruments == 9
+
+
+def test_a_file_of_another_name_is_never_swept(loaded: LoadedConfig) -> None:
+    folder = ingest(loaded, SilentProgress()).store
+    notes = folder / "factors/mine/notes.parquet"
+    notes.write_bytes(b"not ours")
+    ingest(change(loaded, "label.expr='$close'"), SilentProgress())
+    assert notes.read_bytes() == b"not ours"
+
+
+def test_a_store_below_the_folder_of_the_bars_is_not_read_as_bars(loaded: LoadedConfig) -> None:
+    bars = change(loaded, "bars.path=.")
+    ingest(bars, SilentProgress())
+    assert ingest(bars, SilentProgress()).is_up_to_date
+
+
+def test_a_file_name_with_signs_of_a_glob_is_that_file_alone(loaded: LoadedConfig) -> None:
+    (loaded.folder / "bars.parquet").rename(loaded.folder / "bars[1].parquet")
+    (loaded.folder / "bars1.parquet").write_bytes(b"another file")
+    assert ingest(change(loaded, "bars.path='bars[1].parquet'"), SilentProgress()).n_instruments == 9
+
+
+def test_a_benchmark_of_many_instruments_needs_the_name_of_one(loaded: LoadedConfig) -> None:
+    with pytest.raises(InputError, match="holds 9 instruments: I0, I1, I2"):
+        ingest(change(loaded, "bars.benchmark=bars.parquet"), SilentProgress())
+    named = change(loaded, "bars.benchmark=bars.parquet", "bars.benchmark_instrument=I4")
+    store = ingest(named, SilentProgress()).store
+    assert set(pq.ParquetDataset(store / "benchmark").read()["instrument"].to_pylist()) == {"I4"}

@@ -4,9 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qts.training.batches import DeviceWindows
 from qts.windows import Samples, View, WindowDataset
 from qts.windows.dataset import complete
 from qts.windows.view import ABSENT
@@ -73,6 +75,11 @@ def test_a_longer_window_ends_in_the_shorter_one(step_len: int) -> None:
     assert np.array_equal(long[day >= 5][:, -step_len:], short[day >= 5])
 
 
+def batch(windows: WindowDataset, chosen: np.ndarray) -> np.ndarray:
+    """Return the batch that training gathers."""
+    return DeviceWindows(windows, torch.device("cpu")).windows(chosen).numpy()
+
+
 def dataset(fill: str) -> WindowDataset:
     """Three rows of instrument 0 and two of instrument 1 that misses the middle day; 2 features, 3 steps."""
     instrument, day = np.array([0, 0, 0, 1, 1]), np.array([0, 1, 2, 0, 2])
@@ -83,12 +90,12 @@ def dataset(fill: str) -> WindowDataset:
 
 
 def test_a_batch_is_step_len_rows_of_features_oldest_first() -> None:
-    batch = dataset("ffill").batch(np.array([1, 0]))
-    assert batch.tolist() == [[[6, 7], [6, 7], [8, 9]], [[0, 1], [2, 3], [4, 5]]]
+    taken = batch(dataset("ffill"), np.array([1, 0]))
+    assert taken.tolist() == [[[6, 7], [6, 7], [8, 9]], [[0, 1], [2, 3], [4, 5]]]
 
 
 def test_a_day_without_a_row_is_nan_when_nothing_stands_in() -> None:
-    assert np.isnan(dataset("none").batch(np.array([1]))).tolist() == [[[False, False], [True, True], [False, False]]]
+    assert np.isnan(batch(dataset("none"), np.array([1]))).tolist() == [[[False, False], [True, True], [False, False]]]
 
 
 def test_labels_and_targets_belong_to_the_samples_own_row() -> None:
