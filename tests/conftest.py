@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+# Two workers on two cores: a thread each, or they starve one another. It must be set before torch is loaded.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 GOLDEN = Path(__file__).parent / "golden"
 
 
