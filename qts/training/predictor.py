@@ -13,6 +13,11 @@ BATCH_SIZE = 1024
 def predict_scores(network: Architecture, windows: DeviceWindows, batch_size: int = BATCH_SIZE) -> np.ndarray:
     """Return (n_samples,) float32 scores, in the order of the samples."""
     network.eval()
+    scores = np.empty(
+        len(windows.dataset), dtype=np.float32
+    )  # one array: many small ones would keep freed memory in pieces
     with torch.inference_mode():
-        parts = [network(windows.windows(chosen)).cpu() for chosen in ordered_batches(len(windows.dataset), batch_size)]
-    return torch.cat(parts).numpy() if parts else np.zeros(0, dtype=np.float32)
+        for chosen in ordered_batches(len(scores), batch_size):
+            if len(chosen):
+                scores[chosen] = network(windows.windows(chosen)).float().cpu().numpy()
+    return scores
