@@ -3,7 +3,6 @@
 import io
 import os
 import sys
-import time
 from types import TracebackType
 from typing import Any, Self
 
@@ -88,7 +87,6 @@ class BarProgress(LineProgress):
         )
         self._progress = Progress(*columns, console=console, transient=True)
         self._task: Any = None
-        self._started = time.perf_counter()
 
     def __enter__(self) -> Self:
         self._progress.start()

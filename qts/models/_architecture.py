@@ -1,5 +1,6 @@
 """What every architecture is: a config of its own and a map from windows to scores; training is elsewhere."""
 
+from abc import ABC, abstractmethod
 from typing import ClassVar, Literal, TypeVar
 
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ class ModelConfig(Table):
     """Only what is architecture: widths, depths, dropout. How it is trained is `[train]`'s."""
 
 
-class Architecture(nn.Module):
+class Architecture(nn.Module, ABC):
     """Windows in, one score each out; never learns where its windows came from."""
 
     Config: ClassVar[type[ModelConfig]]
@@ -22,9 +23,9 @@ class Architecture(nn.Module):
     def __init__(self, config: ModelConfig, n_features: int) -> None:  # noqa: ARG002 - what every architecture takes
         super().__init__()
 
+    @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
         """(batch, step_len, n_features) -> (batch,)"""  # noqa: D400 - a shape, not a sentence
-        raise NotImplementedError
 
 
 ARCHITECTURES: Registry[type[Architecture]] = Registry("model")

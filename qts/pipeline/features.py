@@ -52,23 +52,25 @@ def needed_segments(loaded: LoadedConfig) -> SegmentsConfig:
 
 def make_recipe(loaded: LoadedConfig) -> Recipe:
     """Return the recipe of the config; the second pass over the processors' keys."""
-    _refuse_impossible_steps(loaded)
     names = [name for factors in expand_factors(loaded) for name in factors.names]
     select = loaded.config.factors.select
-    columns = tuple(name for name in names if select is None or name in select)
-    return Recipe(
-        columns, check_processors(loaded, "features"), check_processors(loaded, "label"),
-        needed_segments(loaded), loaded.config.window.history,
-    )  # fmt: skip
+    recipe = Recipe(
+        columns=tuple(name for name in names if select is None or name in select),
+        feature_steps=check_processors(loaded, "features"),
+        label_steps=check_processors(loaded, "label"),
+        segments=needed_segments(loaded),
+        history=loaded.config.window.history,
+    )
+    _refuse_impossible_steps(loaded, recipe, names)
+    return recipe
 
 
-def _refuse_impossible_steps(loaded: LoadedConfig) -> None:
+def _refuse_impossible_steps(loaded: LoadedConfig, recipe: Recipe, names: Sequence[str]) -> None:
     """Refuse a processor fitted beyond the train segment, or one that chooses columns nobody has."""
-    names = [name for factors in expand_factors(loaded) for name in factors.names]
-    train = needed_segments(loaded).train
+    train = recipe.segments.train
     problems: list[QtsError] = []
-    for group in ("features", "label"):
-        for at, (name, options) in enumerate(check_processors(loaded, group)):
+    for group, steps in (("features", recipe.feature_steps), ("label", recipe.label_steps)):
+        for at, (name, options) in enumerate(steps):
             where = loaded.where("processors", group, at)
             own = getattr(options, "fit", None)
             if own and own[1] > train[1]:
