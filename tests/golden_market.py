@@ -7,10 +7,10 @@ import duckdb
 import numpy as np
 
 from qts.bars.door import clean_bars
-from qts.bars.panel import make_panel
 from qts.config import BarsConfig
 from qts.expr.nodes import Node
-from qts.expr.sql import compile_select, quote_name
+from qts.expr.sql import quote_name
+from tests.small_panel import bounds_of, lay_out_all, select_of
 
 RELATIVE, ABSOLUTE = 1e-5, 1e-7
 
@@ -22,24 +22,24 @@ class GoldenMarket:
     connection: duckdb.DuckDBPyConnection
     fields: tuple[str, ...]
 
-    def compute(self, nodes: dict[str, Node], table: str) -> None:
+    def compute(self, nodes: dict[str, Node], table: str, lowering: str) -> None:
         """Make `table` of instrument, datetime and one column a node."""
-        sql = compile_select(nodes, self.fields, "panel").sql
+        sql = select_of(lowering, nodes, self.fields, bounds_of(self.connection))
         names = ", ".join(map(quote_name, nodes))
         self.connection.execute(
             f"CREATE TABLE {table} AS SELECT CAST(instrument AS VARCHAR) AS instrument, datetime, {names} FROM ({sql})"
         )
 
 
-def open_golden_market(golden: Path) -> GoldenMarket:
-    """Read bars and benchmark as one source."""
+def open_golden_market(golden: Path, padding: int = 1) -> GoldenMarket:
+    """Read bars and benchmark as one source; `padding` is what streamed expressions need."""
     connection = duckdb.connect(config={"threads": 2})
     listed = f"['{golden / 'bars/bars.parquet'}', '{golden / 'bars/benchmark.parquet'}']"
     connection.execute(
         f"CREATE VIEW raw AS SELECT * RENAME (filename AS qts_file) FROM read_parquet({listed}, filename=true)"
     )
     fields = clean_bars(connection, BarsConfig(), "golden bars")
-    make_panel(connection, fields)
+    lay_out_all(connection, fields, padding)
     return GoldenMarket(connection, fields)
 
 

@@ -1,6 +1,6 @@
-"""How many rows of history an expression needs, and whether it looks ahead: derived from its tree, never declared."""
+"""What an expression reads beside its own row, before, after and across: derived from its tree, never declared."""
 
-from qts.expr.nodes import Call, Node, Number
+from qts.expr.nodes import Call, Node, Number, walk
 from qts.expr.operators import OPERATORS, Span
 
 
@@ -24,3 +24,8 @@ def find_look_ahead(node: Node) -> Node | None:
             return found
     numbers = tuple(argument for argument in node.arguments if isinstance(argument, Number))
     return node if OPERATORS[node.operator].span(Span(), numbers).ahead else None
+
+
+def crosses(node: Node) -> bool:
+    """Return whether a tree reads other instruments than the one it is asked for."""
+    return any(isinstance(inner, Call) and OPERATORS[inner.operator].crosses for inner in walk(node))

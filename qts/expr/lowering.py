@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 
 from qts.columns import DATETIME, INSTRUMENT
-from qts.expr.nodes import Number, Text
+from qts.expr.nodes import Group, Number, Text
 from qts.expr.stages import ROW_COLUMN, Kind, Stages, Value
 
 Lower = Callable[..., Value]
@@ -400,3 +400,72 @@ NAMED_AGGREGATES: dict[str, Lower] = {
 def named_aggregate(stages: Stages, x: Value, n: Number, name: Text) -> Value:
     """The window aggregate of that name."""
     return NAMED_AGGREGATES[name.value](stages, x, n)
+
+
+# Across the day
+
+SECTION_BITS = 44
+"""Bits of the whole numbers a day's values become, so that their sums and squares fit 128 for 2^18 instruments."""
+
+
+def over_section(stages: Stages, by: Group | None, order: str = "") -> str:
+    """Return the OVER of a day's rows, or of those in the row's group."""
+    keys = [DATETIME] if by is None else [DATETIME, stages.field_value(by.name).sql]
+    return f"OVER (PARTITION BY {', '.join(keys)}{order})"
+
+
+def section_series(stages: Stages, x: Value, by: Group | None) -> str:
+    """Return the column a cross-section is taken of: missing also where the group is."""
+    series = stages.series(x).sql
+    if by is None:
+        return series
+    group = stages.field_value(by.name).sql
+    return stages.define(f"CASE WHEN {group} IS NOT NULL THEN {series} END", Kind.DOUBLE, is_clean=True).sql
+
+
+def section_rank(stages: Stages, x: Value, by: Group | None = None) -> Value:
+    """The rank among the day's valid values over their number, in (0, 1]; ties share the average rank."""
+    series = section_series(stages, x, by)
+    ordered = over_section(stages, by, f" ORDER BY {series} NULLS LAST")
+    first = stages.define(f"rank() {ordered}", Kind.DOUBLE, is_window=True)
+    last = stages.define(f"count({series}) {ordered}", Kind.DOUBLE, is_window=True)  # peers included
+    n_valid = stages.define(f"count({series}) {over_section(stages, by)}", Kind.DOUBLE, is_window=True)
+    share = f"CAST(({first.sql} + {last.sql}) / (2.0 * {n_valid.sql}) AS DOUBLE)"
+    return stages.define(f"CASE WHEN {series} IS NOT NULL THEN {share} END", Kind.DOUBLE, is_clean=True)
+
+
+def _section_sums(stages: Stages, x: Value, by: Group | None) -> tuple[str, str, str, str, str, str]:
+    """Return columns of a series, its day's least value, the unit, whole, sum of wholes and number of valid values.
+
+    A sum of doubles depends on their order, and rows of a day come in any. So a value is counted in whole units above
+    the day's least; the unit is a power of two, fine beyond the digits of any stored value, and sums are exact.
+    Everything is halved at first, lest the span of extreme values overflow.
+    """
+    series, over = section_series(stages, x, by), over_section(stages, by)
+    low, high = (
+        stages.define(f"{call}({series}) {over}", Kind.DOUBLE, is_clean=True, is_window=True).sql
+        for call in ("min", "max")
+    )
+    n_valid = stages.define(f"count({series}) {over}", Kind.DOUBLE, is_window=True).sql
+    exponent = f"greatest(ceil(log2(nullif({high} * 0.5 - {low} * 0.5, 0.0))) - {SECTION_BITS}, -1022)"
+    unit = stages.define(f"power(CAST(2 AS DOUBLE), {exponent})", Kind.DOUBLE).sql
+    whole = stages.define(f"CAST(({series} * 0.5 - {low} * 0.5) / {unit} AS HUGEINT)", Kind.DOUBLE).sql
+    total = stages.define(f"sum({whole}) {over}", Kind.DOUBLE, is_window=True).sql
+    return series, low, unit, whole, total, n_valid
+
+
+def section_demean(stages: Stages, x: Value, by: Group | None = None) -> Value:
+    """The distance from the mean of the day's valid values."""
+    series, low, unit, _, total, n_valid = _section_sums(stages, x, by)
+    mean = f"({low} * 0.5 + CAST({total} AS DOUBLE) / {n_valid} * {unit}) * 2.0"
+    return stages.define(f"({series} - {mean})", Kind.DOUBLE)
+
+
+def section_zscore(stages: Stages, x: Value, by: Group | None = None) -> Value:
+    """The distance from the day's mean in standard deviations; none if the day's values are all equal, or one."""
+    _, _, _, whole, total, n_valid = _section_sums(stages, x, by)
+    over = over_section(stages, by)
+    squares = stages.define(f"sum({whole} * {whole}) {over}", Kind.DOUBLE, is_window=True).sql
+    spread = f"CAST(nullif({n_valid} * {squares} - {total} * {total}, 0) AS DOUBLE)"
+    std = f"sqrt({spread} * {n_valid} / ({n_valid} - 1.0))"
+    return stages.define(f"(CAST({n_valid} * {whole} - {total} AS DOUBLE) / {std})", Kind.DOUBLE, is_clean=True)

@@ -1,4 +1,4 @@
-"""The parsed form of an expression: three frozen kinds of node, equal when they say the same thing."""
+"""The parsed form of an expression: a few frozen kinds of node, equal when they say the same thing."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +26,13 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Group:
+    """A bar column, of numbers or of text, whose equal values make a group of instruments."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class Call:
     """An operator and what it is applied to; infix signs are calls too."""
 
@@ -33,7 +40,7 @@ class Call:
     arguments: "tuple[Node, ...]"
 
 
-Node = Field | Number | Text | Call
+Node = Field | Number | Text | Group | Call
 
 
 def walk(node: Node) -> Iterator[Node]:
@@ -45,8 +52,18 @@ def walk(node: Node) -> Iterator[Node]:
 
 
 def fields_of(node: Node) -> set[str]:
-    """Return the names of the bar columns an expression reads."""
+    """Return the names of the bar columns an expression reads as numbers."""
     return {inner.name for inner in walk(node) if isinstance(inner, Field)}
+
+
+def groups_of(node: Node) -> set[str]:
+    """Return the names of the bar columns an expression groups instruments by."""
+    return {inner.name for inner in walk(node) if isinstance(inner, Group)}
+
+
+def depth_of(node: Node) -> int:
+    """Return how deep a tree is nested."""
+    return 1 + max(map(depth_of, node.arguments), default=0) if isinstance(node, Call) else 1
 
 
 SIGNS = {
@@ -65,6 +82,8 @@ def render(node: Node) -> str:
             return f"({value!r})" if value < 0 else repr(value)
         case Text(value):
             return f"'{value}'" if '"' in value else f'"{value}"'
+        case Group(name):
+            return f'by="{name}"'
         case Call(operator, (left, right)) if operator in SIGNS:
             sign, strength = SIGNS[operator]
             space = " " if strength <= SIGNS["Add"][1] else ""

@@ -3,12 +3,13 @@
 The definitions, edge cases included, are those of Qlib's expression engine (pyqlib 0.9.7) unless a row says otherwise.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from qts.expr import lowering as low
 from qts.expr.lowering import Lower
-from qts.expr.nodes import Call, Field, Node, Number, Text
+from qts.expr.nodes import Call, Field, Group, Node, Number, Text
 from qts.registry import Registry
 
 
@@ -21,6 +22,8 @@ class Parameter:
     wants: str
     lifts_numbers: bool = False
     """Whether a number stands for a column of that number."""
+    is_group: bool = False
+    """Whether it names the column that makes groups: it comes last, may be left out, may be written name="column"."""
 
     def complaint(self, node: Node) -> str | None:
         """Return what is wrong with an argument, or None."""
@@ -35,7 +38,7 @@ def _is_series(node: Node) -> bool:
 
 
 def _is_value(node: Node) -> bool:
-    return not isinstance(node, Text)
+    return isinstance(node, Field | Number | Call)
 
 
 def _is_truth(node: Node) -> bool:
@@ -81,6 +84,13 @@ FUNCTION = Parameter(
     "function",
     lambda node: isinstance(node, Text) and node.value in low.NAMED_AGGREGATES,
     f"one of {', '.join(low.NAMED_AGGREGATES)}, in quotes",
+)
+
+BY = Parameter(
+    "by",
+    lambda node: isinstance(node, Group) and re.fullmatch(r"[A-Za-z_]\w*", node.name) is not None,
+    'a column of the bars in quotes, as by="industry"',
+    is_group=True,
 )
 
 FOREVER = None
@@ -134,10 +144,13 @@ class Operator:
     span: Callable[[Span, tuple[Number, ...]], Span] = _same
     is_truth: bool = False
     least_rows: int = 0
+    crosses: bool = False
+    """Whether it reads other instruments: all of them must then be in one relation."""
 
     def usage(self) -> str:
         """Return how the operator is written."""
-        return f"{self.name}({', '.join(parameter.name for parameter in self.parameters)}): {self.about}"
+        names = (f'{p.name}="…"' if p.is_group else p.name for p in self.parameters)
+        return f"{self.name}({', '.join(names)}): {self.about}"
 
     def complaint(self, arguments: tuple[Node, ...]) -> str | None:
         """Return what is wrong with the arguments together, or None."""
@@ -149,7 +162,7 @@ class Operator:
         return None
 
 
-_WINDOW, _ROWS, _PAIR = (X, N), (X, ROWS), (SX, SY, PAIRED_ROWS)
+_WINDOW, _ROWS, _PAIR, _SECTION = (X, N), (X, ROWS), (SX, SY, PAIRED_ROWS), (X, BY)
 _SKEW = "({m} * sqrt({n} * ({n} - 1)) / ({n} - 2))"
 _KURT = "(({n} - 1) / (({n} - 2) * ({n} - 3)) * (({n} + 1) * {m} - 3 * ({n} - 1)))"
 
@@ -210,10 +223,50 @@ for _row in (
     Operator("Corr", _PAIR, low.correlation, "correlation of x and y; missing if either is flat", _over_window),
     Operator("Cov", _PAIR, low.covariance, "covariance of x and y, ddof 1", _over_window),
     Operator("Rolling", (X, ROWS, FUNCTION), low.named_aggregate, "the window function of that name", _over_window),
-    Operator("ChangeInstrument", (INSTRUMENT, X), low.of_instrument, "x of another instrument on the same datetime"),
-    Operator("Mask", (X, INSTRUMENT), low.mask, "the same as ChangeInstrument(instrument, x)"),
+    Operator(
+        "ChangeInstrument",
+        (INSTRUMENT, X),
+        low.of_instrument,
+        "x of another instrument on the same datetime",
+        crosses=True,
+    ),
+    Operator("Mask", (X, INSTRUMENT), low.mask, "the same as ChangeInstrument(instrument, x)", crosses=True),
+    Operator("CSRank", _SECTION, low.section_rank, "rank of x on its day / valid values, ties averaged", crosses=True),
+    Operator(
+        "CSZScore",
+        _SECTION,
+        low.section_zscore,
+        "x in standard deviations (ddof 1) from its day's mean; missing if the day is flat",
+        crosses=True,
+    ),
+    Operator("CSDemean", _SECTION, low.section_demean, "x minus its day's mean", crosses=True),
 ):
     OPERATORS.enter(_row.name, _row)
+
+
+@dataclass(frozen=True)
+class Alias:
+    """Another name of an operator; an expression that uses it means, and is spelled, the operator itself."""
+
+    operator: str
+    parameters: tuple[Parameter, ...]
+    """What it takes: the operator's own, or less."""
+
+
+ALIASES: dict[str, Alias] = {
+    "Delay": Alias("Ref", (X, AGO)),
+    "TsDelay": Alias("Ref", (X, AGO)),
+    **{
+        other: Alias(name, OPERATORS[name].parameters)
+        for other, name in {
+            "TsDelta": "Delta", "TsMean": "Mean", "TsSum": "Sum", "TsStd": "Std", "TsVar": "Var", "TsMax": "Max",
+            "TsMin": "Min", "TsMed": "Med", "TsCount": "Count", "TsSkew": "Skew", "TsKurt": "Kurt",
+            "TsQuantile": "Quantile", "TsMad": "Mad", "TsRank": "Rank", "TsArgMax": "IdxMax", "TsArgMin": "IdxMin",
+            "TsSlope": "Slope", "TsRsquare": "Rsquare", "TsResi": "Resi", "TsCorr": "Corr", "TsCov": "Cov",
+        }.items()
+    },
+}  # fmt: skip
+"""Names other tools use → our operator."""
 
 REFUSED = {
     "P": "point-in-time data is not part of daily bars: join it into the bars by its announcement date",

@@ -6,16 +6,21 @@ that the caret can stand under the fault; what the arguments mean is the busines
 
 import math
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from qts.columns import FIELD_ALIASES
 from qts.errors import ExpressionError
-from qts.expr.nodes import Call, Field, Node, Number, Text
-from qts.expr.operators import OPERATORS, REFUSED
+from qts.expr.nodes import Call, Field, Group, Node, Number, Text, depth_of, walk
+from qts.expr.operators import ALIASES, OPERATORS, REFUSED, Alias
 from qts.registry import unknown_name_hint
 
 MAX_DEPTH = 100
 """Nesting at which an expression is refused: far above any factor, far below the interpreter's own limit."""
+
+MAX_PARTS = 10_000
+"""Nodes of an expression, the factors it names written out, at which it is refused: each is compiled by itself."""
 
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -23,7 +28,7 @@ _TOKEN = re.compile(
     | (?P<field>\$\$?[A-Za-z_]\w*)
     | (?P<name>[A-Za-z_]\w*)
     | (?P<text>"[^"]*"|'[^']*')
-    | (?P<sign>\*\*|>=|<=|==|!=|[-+*/()<>&|~,])
+    | (?P<sign>\*\*|>=|<=|==|!=|[-+*/()<>&|~,=])
     | (?P<end>$)
     | (?P<other>.)
     )""",
@@ -38,6 +43,11 @@ _INFIX = {
 }  # fmt: skip
 """Sign → (how tightly it binds, operator); a leading minus binds at 6, between `*` and `**`."""
 
+_FOREIGN_SIGNS = {
+    "and": 'write "&" and "|" with brackets around each side',
+    "or": 'write "&" and "|" with brackets around each side',
+    "=": 'write "==" to compare',
+}
 _COMPARISON = 1
 _PREFIX = 6
 _LONGEST_NUMBER = 40
@@ -61,8 +71,10 @@ class _Token:
 class _Parser:
     """Reads one expression from left to right."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, names: Mapping[str, Node]) -> None:
         self.text = text
+        self.names = names
+        self.last_name: _Token | None = None
         self.at = 0
         self.depth = 0
         self.places: dict[Node, int] = {}
@@ -96,8 +108,9 @@ class _Parser:
             raise self.fail("the expression is empty", self.token)
         node = self.expression(0)
         if self.token.kind != "end":
-            hint = 'write "&" and "|" with brackets around each side' if self.token.text in ("and", "or") else None
-            raise self.fail(f"did not expect {self._found()} here", self.token, hint)
+            raise self.fail(f"did not expect {self._found()} here", self.token, _FOREIGN_SIGNS.get(self.token.text))
+        if self.last_name and (depth_of(node) > MAX_DEPTH or len([*islice(walk(node), MAX_PARTS)]) == MAX_PARTS):
+            raise self.fail("the expression is too large with this factor written out", self.last_name)
         return node
 
     def expression(self, binding: int) -> Node:
@@ -175,36 +188,64 @@ class _Parser:
         return Field(_canonical(token.text[1:]))
 
     def bare_name(self, token: _Token) -> Node:
-        if token.text in OPERATORS:
-            raise self.fail(f"{token.text} needs brackets with its arguments", token, OPERATORS[token.text].usage())
+        if token.text in OPERATORS or token.text in ALIASES:
+            usage = OPERATORS[_meaning(token.text).operator].usage()
+            raise self.fail(f"{token.text} needs brackets with its arguments", token, usage)
+        if found := self.names.get(token.text.lower()):
+            self.last_name = token
+            return found
         return Field(_canonical(token.text))
 
     def call(self, name: _Token) -> Node:
         if name.text in REFUSED:
             raise self.fail(f"{name.text} is not supported", name, REFUSED[name.text])
-        if name.text not in OPERATORS:
-            raise self.fail(f'unknown operator "{name.text}"', name, unknown_name_hint(name.text, OPERATORS))
+        if name.text not in OPERATORS and name.text not in ALIASES:
+            hint = unknown_name_hint(name.text, [*OPERATORS, *ALIASES])
+            raise self.fail(f'unknown operator "{name.text}"', name, hint)
+        meaning = _meaning(name.text)
+        operator = OPERATORS[meaning.operator]
         self.expect("(")
         arguments: list[Node] = []
         starts: list[_Token] = []
         while self.token.text != ")":
             starts.append(self.token)
-            arguments.append(self.expression(0))
+            arguments.append(self.argument(meaning, len(arguments)))
             if self.token.text != ")":
                 self.expect(",")
         closing = self.take()
-        operator = OPERATORS[name.text]
-        if len(arguments) != len(operator.parameters):
-            message = f"{name.text} takes {len(operator.parameters)} arguments, not {len(arguments)}"
-            raise self.fail(message, closing, operator.usage())
-        for argument, parameter, start in zip(arguments, operator.parameters, starts, strict=True):
+        most = len(meaning.parameters)
+        least = most - sum(parameter.is_group for parameter in meaning.parameters)
+        if not least <= len(arguments) <= most:
+            wanted = f"{most} arguments" if least == most else f"{least} or {most} arguments"
+            raise self.fail(f"{name.text} takes {wanted}, not {len(arguments)}", closing, operator.usage())
+        for argument, parameter, start in zip(arguments, meaning.parameters, starts, strict=False):
             if complaint := parameter.complaint(argument):
                 raise self.fail(f"{name.text}: {complaint}", start, operator.usage())
         if complaint := operator.complaint(tuple(arguments)):
             raise self.fail(f"{name.text}: {complaint}", starts[0], operator.usage())
-        call = Call(name.text, tuple(arguments))
+        call = Call(meaning.operator, tuple(arguments))
         self.places.setdefault(call, starts[-1].start)
         return call
+
+    def argument(self, meaning: Alias, place: int) -> Node:
+        """Read the argument at a place, with its name before it where the parameter there may be named."""
+        parameter = meaning.parameters[place] if place < len(meaning.parameters) else None
+        follows = _TOKEN.match(self.text, self.at)
+        if self.token.kind == "name" and follows and follows["sign"] == "=":
+            if parameter is None or not parameter.is_group or self.token.text != parameter.name:
+                usage = OPERATORS[meaning.operator].usage()
+                raise self.fail(f"no argument can be named {self.token.text} here", self.token, usage)
+            self.take()
+            self.take()
+        node = self.expression(0)
+        if parameter is not None and parameter.is_group and isinstance(node, Text):
+            return Group(_canonical(node.value))
+        return node
+
+
+def _meaning(name: str) -> Alias:
+    """Return what an operator's name, or another name of it, stands for."""
+    return ALIASES[name] if name in ALIASES else Alias(name, OPERATORS[name].parameters)
 
 
 def _canonical(name: str) -> str:
@@ -217,10 +258,22 @@ def parse(text: str) -> Node:
     return parse_with_places(text)[0]
 
 
-def parse_with_places(text: str) -> tuple[Node, dict[Node, int]]:
-    """Return the tree of an expression, and where the last argument of each of its named operators stands."""
-    parser = _Parser(text)
+def parse_with_places(text: str, names: Mapping[str, Node] | None = None) -> tuple[Node, dict[Node, int]]:
+    """Return the tree of an expression, and where the last argument of each of its named operators stands.
+
+    `names` maps names of other factors, in lower case, to their trees: a name without `$` stands for such a tree, if
+    there is one, before it stands for a field.
+    """
+    parser = _Parser(text, names or {})
     node = parser.whole()
     if isinstance(node, Number | Text):
         raise ExpressionError("an expression must read at least one field", text, 0, hint='fields are written "$close"')
     return node, parser.places
+
+
+def bare_names(text: str) -> Iterator[tuple[str, int]]:
+    """Yield the names without `$` that stand for a factor or a field, and where each stands."""
+    tokens = [match for match in _TOKEN.finditer(text) if match.lastgroup]
+    for token, follows in zip(tokens, [*tokens[1:], None], strict=True):
+        if token["name"] and (follows is None or follows[follows.lastgroup or 0] not in ("(", "=")):
+            yield token["name"], token.start("name")

@@ -3,13 +3,29 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from qts.expr.lookback import crosses
 from qts.expr.lowering import narrow, quote_name, quote_text
-from qts.expr.nodes import Call, Field, Node, Number, Text
+from qts.expr.nodes import Call, Field, Group, Node, Number, Text
 from qts.expr.operators import OPERATORS
-from qts.expr.stages import FIELD_PREFIX, ROW_COLUMN, Kind, Stages, Value
+from qts.expr.stages import (
+    FIELD_PREFIX,
+    KEY_COLUMNS,
+    POSITION,
+    ROW_COLUMN,
+    ROWS_LEFT,
+    ROWS_SINCE,
+    ROWS_WHOLE,
+    Kind,
+    Stages,
+    Value,
+)
 
 __all__ = [
     "FIELD_PREFIX",
+    "POSITION",
+    "ROWS_LEFT",
+    "ROWS_SINCE",
+    "ROWS_WHOLE",
     "ROW_COLUMN",
     "CompiledSelect",
     "compile_select",
@@ -23,20 +39,26 @@ class CompiledSelect:
     """SQL of instrument, datetime, row_number and one FLOAT column an expression; missing values are NULL.
 
     The source relation has instrument, datetime, row_number (from 1 within the instrument, no gaps) and a FLOAT
-    column `field_<name>` for each field, free of NaN and infinities.
+    column `field_<name>` for each field, free of NaN and infinities. A column that makes groups may be of any type.
     """
 
     sql: str
     instruments: frozenset[str]
-    """Instruments the expressions name: where there are any, all instruments must be in one relation."""
+    """Instruments the expressions name."""
+    crosses: bool
+    """Whether some expression reads other instruments: then all of them must be in one relation."""
 
 
-def compile_select(expressions: Mapping[str, Node], fields: Collection[str], source: str) -> CompiledSelect:
+def compile_select(
+    expressions: Mapping[str, Node], fields: Collection[str], source: str, keys: tuple[str, ...] = KEY_COLUMNS
+) -> CompiledSelect:
     """Compile named trees over the relation `source`; a field that is not in `fields` is missing everywhere."""
-    stages = Stages(frozenset(fields))
+    stages = Stages(frozenset(fields), keys)
     memo: dict[Node, Value] = {}
     outputs = {quote_name(name): _output(stages, _lower(node, stages, memo)) for name, node in expressions.items()}
-    return CompiledSelect(stages.select(outputs, source), frozenset(stages.instruments))
+    return CompiledSelect(
+        stages.select(outputs, source), frozenset(stages.instruments), any(map(crosses, expressions.values()))
+    )
 
 
 def _lower(node: Node, stages: Stages, memo: dict[Node, Value]) -> Value:
@@ -49,14 +71,14 @@ def _lower(node: Node, stages: Stages, memo: dict[Node, Value]) -> Value:
             parameters = OPERATORS[operator].parameters
             ready = [
                 argument
-                if isinstance(argument, Text) or (isinstance(argument, Number) and not parameter.lifts_numbers)
+                if isinstance(argument, Text | Group) or (isinstance(argument, Number) and not parameter.lifts_numbers)
                 else _lower(argument, stages, memo)
-                for argument, parameter in zip(arguments, parameters, strict=True)
+                for argument, parameter in zip(arguments, parameters, strict=False)
             ]
             value = OPERATORS[operator].lower(stages, *ready)
         case Number(number):
             value = Value(repr(number), Kind.DOUBLE, is_clean=True, constant=float(number))
-        case Text(text):
+        case Text(text) | Group(text):
             raise TypeError(f"a text is no column: {text}")
     memo[node] = value
     return value

@@ -15,6 +15,18 @@ from qts.columns import DATETIME, INSTRUMENT
 ROW_COLUMN = "row_number"
 """Number of a row within its instrument, from 1; every source relation of compiled SQL has it."""
 
+POSITION = "position"
+"""Number of a row within the whole panel, padding included, without gaps."""
+
+ROWS_SINCE = "rows_since"
+"""Rows since the first one asked for; below 0 are rows to look back on."""
+
+ROWS_LEFT = "rows_left"
+"""Rows of the instrument that follow."""
+
+ROWS_WHOLE = "rows_whole"
+"""Rows of the instrument, the row at hand the last of them, that follow one another with no field missing."""
+
 FIELD_PREFIX = "field_"
 """Before a field's name in a source relation: no bar column can then collide with a column of ours."""
 
@@ -39,6 +51,12 @@ class Value:
     is_clean: bool = False
     """Never NaN or infinite; missing values are NULL."""
     constant: float | None = None
+    is_anywhere: bool = False
+    """In a stream: has a value on padding rows too, where a field has none."""
+    span: float | None = None
+    """In a stream: at most so many times its smallest magnitude above 0 is its largest."""
+    presence: frozenset[str] | None = None
+    """In a stream: columns that are 1 where a field is there, else 0; their product says where this value is."""
 
     def as_kind(self, kind: Kind) -> str:
         """Return SQL of this value in another kind."""
@@ -50,7 +68,9 @@ class Value:
 
 
 @dataclass
-class _Definition:
+class Definition:
+    """A column in the making, and its place in the order of work."""
+
     name: str
     sql: str
     is_window: bool
@@ -63,11 +83,15 @@ class _Definition:
         return self.stage, self.depth
 
 
-_KEY_COLUMNS = (INSTRUMENT, DATETIME, ROW_COLUMN)
+KEY_COLUMNS = (INSTRUMENT, DATETIME, ROW_COLUMN)
+"""What every stage carries."""
+
+PANEL_COLUMNS = (*KEY_COLUMNS, POSITION, ROWS_SINCE, ROWS_LEFT, ROWS_WHOLE)
+"""The same over a whole panel."""
 _COLUMN = re.compile(rf'\b_v\d+_\b|"{FIELD_PREFIX}\w+"')
 
 
-def _columns(texts: Iterable[str]) -> set[str]:
+def columns_of(texts: Iterable[str]) -> set[str]:
     """Return the definitions and fields that pieces of SQL read."""
     return {column for text in texts for column in _COLUMN.findall(text)}
 
@@ -77,10 +101,11 @@ class Stages:
     """Collects definitions; the same SQL asked for twice is one column."""
 
     fields: frozenset[str]
+    keys: tuple[str, ...] = KEY_COLUMNS
     instruments: set[str] = field(default_factory=set)
     """Instruments that some expression names: their rows are needed next to everybody's."""
     _by_sql: dict[str, Value] = field(default_factory=dict)
-    _definitions: dict[str, _Definition] = field(default_factory=dict)
+    definitions: dict[str, Definition] = field(default_factory=dict)
 
     def field_value(self, name: str) -> Value:
         """Return a bar column; one that the bars lack is missing everywhere."""
@@ -91,12 +116,12 @@ class Stages:
     def define(self, sql: str, kind: Kind, *, is_clean: bool = False, is_window: bool = False) -> Value:
         """Return the column that holds `sql`, defining it if it is new."""
         if sql not in self._by_sql:
-            name = f"_v{len(self._definitions)}_"
-            inputs = frozenset(_columns([sql]) & self._definitions.keys())
-            definition = _Definition(name, sql, is_window, inputs)
-            before = [self._definitions[i] for i in inputs]
+            name = f"_v{len(self.definitions)}_"
+            inputs = frozenset(columns_of([sql]) & self.definitions.keys())
+            definition = Definition(name, sql, is_window, inputs)
+            before = [self.definitions[i] for i in inputs]
             definition.stage = max((d.stage for d in before), default=0) + is_window
-            self._definitions[name] = definition
+            self.definitions[name] = definition
             self._by_sql[sql] = Value(name, kind, is_clean)
         return self._by_sql[sql]
 
@@ -121,32 +146,35 @@ class Stages:
         return self.define(f"CASE WHEN NOT isnan({value.sql}) THEN {value.sql} END", value.kind)
 
     def select(self, outputs: Mapping[str, Value], source: str) -> str:
-        """Return one SELECT of the outputs, named as given, over the relation `source`."""
-        plan = self._schedule(outputs.values())
+        """Return one SELECT of keys and outputs, named as given, over the relation `source`."""
+        plan = self.schedule(self.needed(outputs.values()))
         order = sorted({d.wave() for d in plan})
-        needed = _columns(value.sql for value in outputs.values())
+        needed = columns_of(value.sql for value in outputs.values())
         waves: list[list[str]] = []
         for wave in reversed(order):
             made = [d for d in plan if d.wave() == wave]
             carried = needed - {d.name for d in made}
             waves.append([*sorted(carried), *(f"{d.sql} AS {d.name}" for d in made)])
-            needed = carried | _columns(d.sql for d in made)
+            needed = carried | columns_of(d.sql for d in made)
         relation = source
         for items in reversed(waves):
-            relation = f"(SELECT {', '.join([*_KEY_COLUMNS, *items])}\nFROM {relation})"
+            relation = f"(SELECT {', '.join([*self.keys, *items])}\nFROM {relation})"
         named = [f"{value.sql} AS {name}" for name, value in outputs.items()]
-        return f"SELECT {', '.join([*_KEY_COLUMNS, *named])}\nFROM {relation}"
+        return f"SELECT {', '.join([*self.keys, *named])}\nFROM {relation}"
 
-    def _schedule(self, outputs: Iterable[Value]) -> list[_Definition]:
-        """Give each needed definition the latest stage its users allow, and its depth inside that stage."""
-        needed: set[str] = set()
-        waiting = list(_columns(value.sql for value in outputs) & self._definitions.keys())
+    def needed(self, outputs: Iterable[Value]) -> list[Definition]:
+        """Return copies of the definitions that outputs rest on, inputs before their users."""
+        found: set[str] = set()
+        waiting = list(columns_of(value.sql for value in outputs) & self.definitions.keys())
         while waiting:
             name = waiting.pop()
-            if name not in needed:
-                needed.add(name)
-                waiting.extend(self._definitions[name].inputs)
-        plan = [replace(d) for d in self._definitions.values() if d.name in needed]
+            if name not in found:
+                found.add(name)
+                waiting.extend(self.definitions[name].inputs)
+        return [replace(d) for d in self.definitions.values() if d.name in found]
+
+    def schedule(self, plan: list[Definition]) -> list[Definition]:
+        """Give each definition the latest stage its users allow, and its depth inside that stage."""
         by_name = {d.name: d for d in plan}
         last = max((d.stage for d in plan), default=0)
         latest = dict.fromkeys(by_name, last)

@@ -37,6 +37,16 @@ def test_a_tree_s_span_is_what_its_operators_read(text: str, span: Span) -> None
         ("Mean(Ref($close, 2-3), 5)", "Ref($close, -1)"),
         ("Ref(Ref($close, 5), -5)", "Ref(Ref($close, 5), -5)"),
         ("$close*0 + Ref($open, -20)", "Ref($open, -20)"),
+        ("Ref(Ref($close, 5), -10)", "Ref(Ref($close, 5), -10)"),
+        ("Ref(Ref($close, -10), 20)", "Ref($close, -10)"),
+        ("TsMean(Ref($close, -1), 60)", "Ref($close, -1)"),
+        ("Ref($close, 5*3-4*4)", "Ref($close, -1)"),
+        ("Ref($close, -(7-5))", "Ref($close, -2)"),
+        ("Corr($close, Delay(Ref($volume, -3), 3), 5)", "Ref($volume, -3)"),
+        ('CSRank(Ref($close, -1), by="industry")', "Ref($close, -1)"),
+        ("CSZScore(Mean(Ref($close, -2), 5))", "Ref($close, -2)"),
+        ('ChangeInstrument("SH1", Ref($close, -1))', "Ref($close, -1)"),
+        ("If($close > Ref($close, -1), 1, 0)", "Ref($close, -1)"),
     ],
 )
 def test_look_ahead_is_found_wherever_it_stands(text: str, culprit: str) -> None:

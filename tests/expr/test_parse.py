@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qts.errors import ExpressionError
-from qts.expr.nodes import Call, Field, Node, Number, render
-from qts.expr.operators import OPERATORS
-from qts.expr.parse import MAX_DEPTH, parse
+from qts.expr.nodes import Call, Field, Group, Node, Number, render
+from qts.expr.operators import ALIASES, OPERATORS
+from qts.expr.parse import MAX_DEPTH, bare_names, parse, parse_with_places
 
 C, O, V = Field("close"), Field("open"), Field("volume")
 
@@ -63,6 +63,19 @@ def test_signs_bind_as_in_python(text: str, tree: Node) -> None:
         ("$close*1e999", 7, "this number is too large"),
         ("$close*(1e308*10)", 13, "no finite real value"),
         ("Mean($close, 1e-20)", 13, "N must be a whole number of rows"),
+        ("$close = 5", 7, 'did not expect "=" here'),
+        ("Mean(x=$close, 5)", 5, "no argument can be named x here"),
+        ('CSRank($close, per="industry")', 15, "no argument can be named per here"),
+        ('CSRank(by="industry", $close)', 7, "no argument can be named by here"),
+        ("CSRank($close, by=5)", 15, "by must be a column of the bars in quotes"),
+        ("CSRank($close, $industry)", 15, "by must be a column of the bars in quotes"),
+        ('CSRank($close, by="in dustry")', 15, "by must be a column of the bars in quotes"),
+        ('CSRank("close")', 7, "x must be an expression"),
+        ('CSRank($close, "industry", 3)', 28, "CSRank takes 1 or 2 arguments, not 3"),
+        ("CSRank()", 7, "CSRank takes 1 or 2 arguments, not 0"),
+        ("Delay($close, -1)", 14, "n must be a whole number of rows, not ahead"),
+        ("TsMean($close)", 13, "TsMean takes 2 arguments, not 1"),
+        ("TsMean", 0, "TsMean needs brackets"),
     ],
 )
 def test_an_error_points_at_the_character(text: str, position: int, message: str) -> None:
@@ -109,7 +122,9 @@ def trees() -> st.SearchStrategy[Node]:
         rolling = st.builds(lambda a, n: Call("Mean", (a, Number(n))), inner, st.integers(0, 60))
         shifted = st.builds(lambda a, n: Call("Ref", (a, Number(n))), inner, st.integers(-5, 60))
         compared = st.builds(lambda a, b: Call("Gt", (a, b)), inner, inner)
-        return st.one_of(infix, rolling, shifted, compared)
+        ranked = st.builds(lambda *a: Call("CSRank", a), inner)
+        grouped = st.builds(lambda a, g: Call("CSZScore", (a, Group(g))), inner, st.sampled_from(["industry", "board"]))
+        return st.one_of(infix, rolling, shifted, compared, ranked, grouped)
 
     return st.recursive(leaves, grow, max_leaves=8)
 
@@ -117,6 +132,61 @@ def trees() -> st.SearchStrategy[Node]:
 @given(trees())
 def test_the_canonical_spelling_parses_to_the_same_tree(tree: Node) -> None:
     assert parse(render(tree)) == tree
+
+
+@pytest.mark.parametrize(
+    "text", ['CSRank($close, by="industry")', 'CSRank($close,"Industry")', "CSRank(close, by = 'industry')"]
+)
+def test_a_group_is_named_or_in_its_place(text: str) -> None:
+    assert parse(text) == Call("CSRank", (C, Group("industry")))
+    assert render(parse(text)) == 'CSRank($close, by="industry")'
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("Delay($close, 5)", "Ref($close, 5)"),
+        ("TsMean($close, 5)", "Mean($close, 5)"),
+        ("TsArgMax($high, 20)", "IdxMax($high, 20)"),
+        ("TsQuantile($close, 5, 0.8)", "Quantile($close, 5, 0.8)"),
+        ("TsCorr($close, TsDelta($volume, 1), 5)", "Corr($close, Delta($volume, 1), 5)"),
+    ],
+)
+def test_another_name_of_an_operator_is_spelled_as_the_operator(text: str, canonical: str) -> None:
+    assert render(parse(text)) == canonical
+
+
+def test_no_other_name_hides_an_operator_and_all_take_what_it_takes() -> None:
+    assert not ALIASES.keys() & OPERATORS.keys()
+    for alias in ALIASES.values():
+        assert [p.name for p in alias.parameters] == [p.name for p in OPERATORS[alias.operator].parameters]
+
+
+def test_a_misspelt_other_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(ExpressionError) as caught:
+        parse("TsCor($close, $open, 5)")
+    assert caught.value.hint == 'did you mean "TsCorr"?'
+
+
+def test_a_name_stands_for_the_tree_it_is_given() -> None:
+    names = {"mom": parse("$close/Ref($close, 5)"), "close": parse("$open")}
+    tree, _ = parse_with_places("CSRank(Mom) + close - $close", names)
+    assert render(tree) == "CSRank($close/Ref($close, 5)) + $open - $close"
+
+
+def test_bare_names_are_those_that_could_stand_for_a_factor() -> None:
+    assert [*bare_names('mom + CSRank (x2, by="y")*$z == w')] == [("mom", 0), ("x2", 14), ("w", 32)]
+
+
+@pytest.mark.parametrize("text", ["a * a", "Abs(a)"], ids=["in width", "in depth"])
+def test_names_that_grow_an_expression_without_end_are_refused(text: str) -> None:
+    def grow() -> None:
+        tree = parse("$close")
+        for _ in range(MAX_DEPTH):
+            tree = parse_with_places(text, {"a": tree})[0]
+
+    with pytest.raises(ExpressionError, match="too large with this factor written out"):
+        grow()
 
 
 def test_a_quoted_text_keeps_its_quotes() -> None:
