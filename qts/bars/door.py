@@ -4,7 +4,8 @@ Makes a table of instrument, datetime and FLOAT columns. NaN and infinity become
 door needs to think of them. Columns of bars that are no bar field but numbers are kept and can be used as fields.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
@@ -54,21 +55,51 @@ class Wanted:
     date_format: str | None = None
     keeps_others: bool = False
     """Whether other numeric columns come along."""
+    texts: tuple[str, ...] = ()
+    """Columns of text to keep beside the numbers."""
     remedy: str = "rename a column of the file"
     """What to do about a column under another name."""
 
 
-def clean_bars(connection: duckdb.DuckDBPyConnection, config: BarsConfig, where: str) -> tuple[str, ...]:
-    """Make the table `bars` from `raw`; return its fields, canonical ones first."""
-    wanted = Wanted(
+@dataclass(frozen=True)
+class BarsSelect:
+    """How the rows of a bar source read behind the door."""
+
+    sql: str
+    """SELECT of instrument, datetime, one FLOAT column a field and one VARCHAR column a group, in no order."""
+    fields: tuple[str, ...]
+    groups: tuple[str, ...]
+
+
+def bars_select(connection: duckdb.DuckDBPyConnection, config: BarsConfig, where: str) -> BarsSelect:
+    """Return the cleaned SELECT over `raw`, once every value has been looked at.
+
+    Raises InputError for a missing column, DataCheckError for a value that is not what its column needs. Whether a
+    key stands twice is the data gate's business (`gate.py`).
+    """
+    wanted = _wanted_of_bars(config)
+    with _said_plainly(wanted, where):
+        columns = _match_columns(connection, wanted, where)
+        _refuse_bad_values(connection, columns, where, wanted)
+    fields = tuple(c.ours for c in columns if c.ours not in (*KEYS, *config.groups))
+    return BarsSelect(f"SELECT {_reads(columns)} FROM raw", fields, tuple(config.groups))
+
+
+def _wanted_of_bars(config: BarsConfig) -> Wanted:
+    return Wanted(
         REQUIRED_FIELDS,
         OPTIONAL_FIELDS,
         config.columns,
         config.date_format,
         keeps_others=True,
         remedy="map it in [bars] columns",
+        texts=config.groups,
     )
-    return clean_rows(connection, wanted, "bars", where)
+
+
+def clean_bars(connection: duckdb.DuckDBPyConnection, config: BarsConfig, where: str) -> tuple[str, ...]:
+    """Make the table `bars` from `raw`, sorted by key; return its fields, canonical ones first."""
+    return clean_rows(connection, _wanted_of_bars(config), "bars", where)
 
 
 def clean_rows(connection: duckdb.DuckDBPyConnection, wanted: Wanted, table: str, where: str) -> tuple[str, ...]:
@@ -77,8 +108,23 @@ def clean_rows(connection: duckdb.DuckDBPyConnection, wanted: Wanted, table: str
     Raises InputError for a missing column or no rows, DataCheckError for a value that is not what its column needs
     and for a key that stands twice.
     """
+    with _said_plainly(wanted, where):
+        columns = _match_columns(connection, wanted, where)
+        _refuse_bad_values(connection, columns, where, wanted)
+        connection.execute(
+            f"CREATE TABLE {table} AS SELECT {_reads(columns)} FROM raw ORDER BY {INSTRUMENT}, {DATETIME}"
+        )
+        if _one(connection, f"SELECT count(*) FROM {table}") == 0:
+            raise InputError(f"{where} has no rows", hint="a header alone is not enough")
+        _refuse_duplicates(connection, columns, table, where)
+    return tuple(column.ours for column in columns if column.ours not in KEYS)
+
+
+@contextmanager
+def _said_plainly(wanted: Wanted, where: str) -> Iterator[None]:
+    """Turn the engine's errors into ours."""
     try:
-        return _clean(connection, wanted, table, where)
+        yield
     except duckdb.Error as error:
         if wanted.date_format and "format specifier" in str(error):
             message = f'"{wanted.date_format}" is no date format: {say_reason(error)}'
@@ -88,16 +134,8 @@ def clean_rows(connection: duckdb.DuckDBPyConnection, wanted: Wanted, table: str
         ) from error
 
 
-def _clean(connection: duckdb.DuckDBPyConnection, wanted: Wanted, table: str, where: str) -> tuple[str, ...]:
-    columns = _match_columns(connection, wanted, where)
-    _refuse_bad_values(connection, columns, where, wanted)
-    fields = tuple(column.ours for column in columns if column.ours not in KEYS)
-    reads = ", ".join(f"{column.read} AS {quote_name(column.ours)}" for column in columns)
-    connection.execute(f"CREATE TABLE {table} AS SELECT {reads} FROM raw ORDER BY {INSTRUMENT}, {DATETIME}")
-    if _one(connection, f"SELECT count(*) FROM {table}") == 0:
-        raise InputError(f"{where} has no rows", hint="a header alone is not enough")
-    _refuse_duplicates(connection, columns, table, where)
-    return fields
+def _reads(columns: list[_Column]) -> str:
+    return ", ".join(f"{column.read} AS {quote_name(column.ours)}" for column in columns)
 
 
 def _one(connection: duckdb.DuckDBPyConnection, query: str) -> int:
@@ -116,9 +154,9 @@ def _match_columns(connection: duckdb.DuckDBPyConnection, wanted: Wanted, where:
         ours = (*KEYS, *wanted.required, *wanted.optional)
         if name not in ours and (near := get_close_matches(name, ours, n=1, cutoff=0.75)):
             raise ConfigError(f'unknown column "{name}" in [bars] columns', hint=f'did you mean "{near[0]}"?')
-    names = tuple(dict.fromkeys((*KEYS, *wanted.required, *wanted.optional, *wanted.mapping)))
+    names = tuple(dict.fromkeys((*KEYS, *wanted.required, *wanted.optional, *wanted.mapping, *wanted.texts)))
     matched = {name: theirs for name in names if (theirs := _find(name, types, wanted.mapping))}
-    missing = [name for name in (*KEYS, *wanted.required) if name not in matched]
+    missing = [name for name in (*KEYS, *wanted.required, *wanted.texts) if name not in matched]
     if missing:
         near = get_close_matches(missing[0], list(types), n=1, cutoff=0.6)
         example = f': columns = {{ {missing[0]} = "{near[0] if near else "its name there"}" }}'
@@ -129,7 +167,10 @@ def _match_columns(connection: duckdb.DuckDBPyConnection, wanted: Wanted, where:
     for name, theirs in others.items():
         if name.isidentifier() and name not in matched and _holds_numbers(connection, theirs, types[theirs]):
             matched[name] = theirs
-    return [_column(ours, theirs, types[theirs], wanted.date_format) for ours, theirs in matched.items()]
+    return [
+        _text_column(ours, theirs) if ours in wanted.texts else _column(ours, theirs, types[theirs], wanted.date_format)
+        for ours, theirs in matched.items()
+    ]
 
 
 def _find(name: str, types: Mapping[str, str], mapping: Mapping[str, str]) -> str | None:
@@ -168,9 +209,16 @@ def _column(ours: str, theirs: str, type_: str, date_format: str | None) -> _Col
         return _Column(
             ours, theirs, type_, _to_float(number), f"({name} IS NOT NULL AND NOT {known} AND {number} IS NULL)"
         )
+    if type_ == "FLOAT":
+        return _Column(ours, theirs, type_, f"CASE WHEN isfinite({name}) THEN {name} END", "false")
     if _is_number(type_):
         return _Column(ours, theirs, type_, _to_float(f"CAST({name} AS DOUBLE)"), "false")
     return _Column(ours, theirs, type_, "CAST(NULL AS FLOAT)", f"({name} IS NOT NULL)")
+
+
+def _text_column(ours: str, theirs: str) -> _Column:
+    """A group: whatever it is, as text; an empty one is missing."""
+    return _Column(ours, theirs, "VARCHAR", f"nullif(trim(CAST({quote_name(theirs)} AS VARCHAR)), '')", "false")
 
 
 def _to_float(number: str) -> str:
@@ -199,9 +247,10 @@ _REMEDY = {
 def _refuse_bad_values(
     connection: duckdb.DuckDBPyConnection, columns: list[_Column], where: str, wanted: Wanted
 ) -> None:
-    counts = ", ".join(f"count(*) FILTER (WHERE {column.is_bad})" for column in columns)
+    doubtful = [column for column in columns if column.is_bad != "false"]
+    counts = ", ".join(f"count(*) FILTER (WHERE {column.is_bad})" for column in doubtful)
     found = connection.execute(f"SELECT {counts} FROM raw").fetchone() or ()
-    for column, count in zip(columns, found, strict=True):
+    for column, count in zip(doubtful, found, strict=True):
         if count:
             file, row, value = _first_row(connection, column.is_bad, quote_name(column.theirs))
             kind = {INSTRUMENT: "an instrument", DATETIME: "a day"}.get(column.ours, "a number")

@@ -24,6 +24,8 @@ from qts.registry import Registry
 
 FILE_COLUMN = "qts_file"
 
+_SUFFIXES = {"parquet": (".parquet", ".pq"), "csv": (".csv", ".csv.gz", ".txt")}
+
 Source = Callable[[duckdb.DuckDBPyConnection, BarsConfig, Path], None]
 
 SOURCES: Registry[Source] = Registry("bar source")
@@ -37,6 +39,39 @@ def make_raw(connection: duckdb.DuckDBPyConnection, config: BarsConfig, path: Pa
         reason = say_reason(error)
         hint = "check [bars] source and path"
         raise InputError(f"cannot read {path} as {config.source}: {reason}", hint=hint) from error
+
+
+def stamps(config: BarsConfig, path: Path) -> dict[str, tuple[int, int]]:
+    """Return size and time of change (ns) of each file of the source; empty where nobody can know which they are."""
+    if config.source in _SUFFIXES:
+        files = expand(path, _SUFFIXES[config.source])
+    elif config.source == "duckdb" and config.query is None:
+        files = [path, path.with_name(f"{path.name}.wal")]
+    elif config.source == "qlib_bin":
+        files = sorted(path.rglob("*"))
+    else:  # a query may read whatever it likes
+        files = []
+    found = {_name(file, path): file.stat() for file in files if file.is_file()}
+    return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in found.items()}
+
+
+def _name(file: Path, source: Path) -> str:
+    """Return a file's path from the source's folder, so that a study that moves keeps its names."""
+    folder = _folder(source)
+    return file.relative_to(folder).as_posix() if file.is_relative_to(folder) else str(file)
+
+
+def named_file(name: str, source: Path) -> Path:
+    """Return the file that a name in `stamps` stands for."""
+    return _folder(source) / name
+
+
+def _folder(source: Path) -> Path:
+    """Return the folder of a source: itself, or where its file lies, or what stands before a glob's first wildcard."""
+    if source.is_dir():
+        return source
+    plain = [at for at, part in enumerate(source.parts) if glob.has_magic(part)]
+    return Path(*source.parts[: plain[0]]) if plain else source.parent
 
 
 def say_reason(error: Exception) -> str:
@@ -53,7 +88,7 @@ def _file_list(files: list[Path]) -> str:
 
 
 def _parquet(connection: duckdb.DuckDBPyConnection, _config: BarsConfig, path: Path) -> None:
-    files = expand(path, (".parquet", ".pq"))
+    files = expand(path, _SUFFIXES["parquet"])
     _refuse_empty_files(files)
     connection.execute(
         f"CREATE VIEW raw AS SELECT * FROM "
@@ -63,7 +98,7 @@ def _parquet(connection: duckdb.DuckDBPyConnection, _config: BarsConfig, path: P
 
 def _csv(connection: duckdb.DuckDBPyConnection, config: BarsConfig, path: Path) -> None:
     """One long file, or one file an instrument, whose name is then the instrument."""
-    files = expand(path, (".csv", ".csv.gz", ".txt"))
+    files = expand(path, _SUFFIXES["csv"])
     _refuse_empty_files(files)
     options = "all_varchar = true, header = true, union_by_name = true, filename = true, skip = 0, quote = '\"', escape = '\"'"
     scan = f"read_csv({_file_list(files)}, {options}, delim = {quote_text(_delimiter(files[0]))})"

@@ -4,6 +4,8 @@ from qts.config.sources import LoadedConfig, find_config, load_config
 from qts.config.table import Day, Names, OpenTable, Span, Table
 from qts.config.tables import (
     BarsConfig,
+    CheckActions,
+    CheckConfig,
     Config,
     EvalConfig,
     FactorsConfig,
@@ -18,6 +20,8 @@ from qts.config.tables import (
 
 __all__ = [
     "BarsConfig",
+    "CheckActions",
+    "CheckConfig",
     "Config",
     "Day",
     "EvalConfig",

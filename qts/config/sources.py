@@ -92,11 +92,15 @@ class LoadedConfig:
         factors = config.factors
         if factors.set.endswith(".toml"):
             factors = factors.model_copy(update={"set": str((self.folder / factors.set).resolve())})
+        limits = config.limits
+        if limits.temp_folder:
+            limits = limits.model_copy(update={"temp_folder": self.path(limits.temp_folder)})
         places = {"path": self.path(config.store.path), "runs": self.path(config.store.runs)}
         updates = {
             "bars": config.bars.model_copy(update={**bars, "benchmark": benchmark}),
             "store": config.store.model_copy(update=places),
             "factors": factors,
+            "limits": limits,
         }
         return config.model_copy(update=updates)
 

@@ -38,6 +38,8 @@ class BarsConfig(Table):
     """Our column name → the source's, only where they differ: `{ instrument = "symbol", datetime = "date" }`."""
     date_format: str | None = None
     """How dates are written when they are text, as in strptime; ISO and common forms are known without it."""
+    groups: Names = ()
+    """Columns of text to keep, such as `industry`; what `by=` of a cross-sectional operator may name."""
     universe: FilePath | None = None
     """Dated membership: a CSV with instrument, start, end, or Qlib's instruments file. None: every instrument, always."""
     benchmark: str | None = None
@@ -52,6 +54,79 @@ class BarsConfig(Table):
         if self.source != "duckdb" and (self.table or self.query):
             raise ValueError('table and query belong to source = "duckdb"')
         return self
+
+
+Action = Literal["fail", "warn", "ignore"]
+"""What is done about a finding: refuse the bars, tell it and go on, or only count it."""
+
+RowAction = Literal["fail", "quarantine", "warn", "ignore"]
+"""The same for a rule that judges rows: `quarantine` puts the rows aside, tells it and goes on without them."""
+
+
+class CheckActions(Table):
+    """What the data gate does about each rule's findings: fail | quarantine | warn | ignore."""
+
+    duplicate: RowAction = "fail"
+    """Rows of a key that stands twice; if they are equal, all but one."""
+    future: RowAction = "fail"
+    """Rows dated after today."""
+    non_positive: RowAction = "quarantine"
+    """A price that is zero or negative."""
+    crossed: RowAction = "quarantine"
+    """A high under the low, or an open or close outside of both by more than `tolerance`."""
+    negative_volume: RowAction = "quarantine"
+    """A volume below zero."""
+    stray_day: RowAction = "quarantine"
+    """Rows of a day that only a handful of instruments have: under `stray_share` of the usual number, or on a weekend of a
+    market that has none under `thin_share`."""
+    partial_bar: RowAction = "warn"
+    """Some of the four prices are missing while others, or a volume, are there."""
+    jump: RowAction = "warn"
+    """A close that moves by more than `jump` from one bar to the next, while the adjustment factor stays or is absent."""
+    flat_tail: Action = "warn"
+    """Instruments whose last `flat_bars` bars or more have the same four prices."""
+    stale_tail: Action = "warn"
+    """Instruments without a bar in the last `stale_days` days; where there is a universe, only its members of the last day."""
+    thin_day: Action = "warn"
+    """Days on which fewer instruments than `thin_share` of the usual number have a bar."""
+    calendar_hole: Action = "warn"
+    """More than `gap_days` days between one day of the calendar and the next."""
+    absent_member: Action = "warn"
+    """Members of the universe that have no bars."""
+    percent_change: Action = "warn"
+    """A column `change` in percent, where close over the close before says a fraction."""
+    volume_in_lots: Action = "warn"
+    """Amount is about 100 times volume times price: volume counts lots of 100."""
+    unordered: Action = "ignore"
+    """Rows of the source that stand behind a later day of their instrument; qts sorts them."""
+    missing_bar: RowAction = "ignore"
+    """Suspended days as rows without prices and volume."""
+    zero_volume: RowAction = "ignore"
+    """Suspended days as carried prices with volume 0."""
+    missing_volume: RowAction = "ignore"
+    """Suspended days as carried prices without a volume."""
+
+
+class CheckConfig(Table):
+    """What the data gate lets in."""
+
+    tolerance: Annotated[float, Field(ge=0, lt=1)] = 1e-4
+    """Share by which a price may lie outside its day's low and high before it counts as crossed: vendors round."""
+    jump: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.45
+    """Rise from one close to the next that is too large; a fall is too large if the way back up would be: 0.45 means
+    +45 % or -31 %. New listings may rise 44 % on their first day."""
+    flat_bars: Annotated[int, Field(ge=2)] = 20
+    """Last bars with the same prices that make a flat tail."""
+    stale_days: PositiveInt = 30
+    """Days without a bar before the calendar's end that make a stale tail."""
+    gap_days: PositiveInt = 14
+    """Days from one day of the calendar to the next that no holidays explain any more."""
+    thin_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Share of the usual number of instruments, the median of the 20 days around, under which a day is thin."""
+    stray_share: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """The same share, under which a day is taken for a mistake."""
+    actions: CheckActions = Field(default_factory=CheckActions)
+    """Rule → fail | quarantine | warn | ignore, only where it is to differ: `{ duplicate = "quarantine" }`."""
 
 
 class StoreConfig(Table):
@@ -164,13 +239,27 @@ class EvalConfig(Table):
     """Days a year, for annual figures."""
 
 
+_UNITS = {"MB": 10**6, "GB": 10**9, "MiB": 2**20, "GiB": 2**30}
+
+
 class LimitsConfig(Table):
     """What a run may use of the machine."""
 
     memory: Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s*(MB|GB|MiB|GiB)$")] | None = None
-    """Memory of the SQL engine, as "4GB"; past it work spills to disk. None: the engine's own limit."""
+    """Memory of an ingest, as "4GB": past it work is cut smaller and spills to disk, and what cannot fit is refused.
+    None: the engine's own limit."""
     threads: PositiveInt | None = None
     """Threads. None: every core."""
+    temp_folder: FilePath | None = None
+    """Where work that spills lies meanwhile. None: inside the store."""
+
+    @property
+    def n_bytes(self) -> int | None:
+        """The memory in bytes."""
+        if self.memory is None:
+            return None
+        number = self.memory.rstrip("MGiB ")
+        return int(float(number) * _UNITS[self.memory[len(number) :].strip()])
 
 
 class Config(Table):
@@ -178,6 +267,8 @@ class Config(Table):
 
     bars: BarsConfig = BarsConfig()
     """Bars."""
+    check: CheckConfig = CheckConfig()
+    """The data gate."""
     store: StoreConfig = StoreConfig()
     """Store."""
     factors: FactorsConfig = FactorsConfig()

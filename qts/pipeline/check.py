@@ -1,15 +1,19 @@
-"""The whole config, both passes, and the bars at the door; every problem of the config at once."""
+"""The whole config, both passes, and the bars at the data gate; every problem of either at once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from qts.bars.door import clean_bars
-from qts.bars.sources import make_raw
+import duckdb
+
+from qts.bars.door import bars_select
+from qts.bars.gate import GateReport, judge, today_somewhere
+from qts.bars.sources import make_raw, say_reason
 from qts.bars.universe import read_universe
 from qts.columns import DATETIME, INSTRUMENT
 from qts.config import LoadedConfig
-from qts.errors import ConfigProblems, QtsError
+from qts.errors import ConfigProblems, InputError, QtsError
+from qts.pipeline.coverage import Coverage, cover
 from qts.pipeline.features import check_segments, needed_segments
 from qts.pipeline.ingest import check_fields, expand_factors, read_label
 from qts.processors import check_processors
@@ -28,10 +32,19 @@ class CheckResult:
     n_bars: int | None
     n_instruments: int | None
     fields: tuple[str, ...]
+    gate: GateReport | None = None
+    """What the data gate found; None if the bars were not read."""
+    coverage: Coverage | None = None
+    """Who has bars when, if it was asked for."""
 
 
-def check_all(loaded: LoadedConfig, progress: Progress, *, config_only: bool = False) -> CheckResult:
-    """Raise ConfigProblems with all that is wrong in the config, then the first thing wrong with the bars."""
+def check_all(
+    loaded: LoadedConfig, progress: Progress, *, config_only: bool = False, with_coverage: bool = False
+) -> CheckResult:
+    """Return what the data gate finds; raises ConfigProblems with all that is wrong in the config.
+
+    Bars that the gate would refuse are a result, not an error: `gate.refusal()`.
+    """
     # torch takes a second; what is wrong in the first pass needs none
     from qts.pipeline.train import model_options  # noqa: PLC0415
     from qts.training.device import resolve_device  # noqa: PLC0415
@@ -52,7 +65,7 @@ def check_all(loaded: LoadedConfig, progress: Progress, *, config_only: bool = F
     n_factors = sum(len(factors.factors) for factors in sets or [])
     if config_only:
         return CheckResult(n_factors, loaded.config.model.name, None, None, ())
-    return _check_bars(loaded, progress, n_factors)
+    return _check_bars(loaded, progress, n_factors, with_coverage=with_coverage)
 
 
 def _collect(look: Callable[[], Found], problems: list[QtsError]) -> Found | None:
@@ -63,19 +76,33 @@ def _collect(look: Callable[[], Found], problems: list[QtsError]) -> Found | Non
     return None
 
 
-def _check_bars(loaded: LoadedConfig, progress: Progress, n_factors: int) -> CheckResult:
+def _check_bars(loaded: LoadedConfig, progress: Progress, n_factors: int, *, with_coverage: bool) -> CheckResult:
     bars = loaded.config.bars
     progress.stage("read bars")
     connection = connect(loaded.config.limits)
     path = loaded.path(bars.path)
     make_raw(connection, bars, path)
-    fields = clean_bars(connection, bars, str(path))
+    select = bars_select(connection, bars, str(path))
+    arrived = f"SELECT *, true AS is_new FROM ({select.sql}) ORDER BY {INSTRUMENT}, {DATETIME}"
+    try:
+        connection.execute(f"CREATE TABLE bars AS {arrived}")
+    except duckdb.Error as error:
+        hint = "the file is damaged: write it again"
+        raise InputError(f"cannot read {path}: {say_reason(error)}", hint=hint) from error
     if bars.universe is not None:
         read_universe(connection, loaded.path(bars.universe))
     n_bars, n_instruments, first, last = connection.execute(
         f"SELECT count(*), count(DISTINCT {INSTRUMENT}), min({DATETIME}), max({DATETIME}) FROM bars"
     ).fetchall()[0]
+    if not n_bars:
+        raise InputError(f"{path} has no rows", hint="a header alone is not enough")
     check_segments(loaded, first, last)
-    for text in check_fields(expand_factors(loaded), read_label(loaded)[0], fields):
+    for text in check_fields(expand_factors(loaded), read_label(loaded)[0], select.fields):
         progress.warn(text)
-    return CheckResult(n_factors, loaded.config.model.name, n_bars, n_instruments, fields)
+    progress.stage("judge bars")
+    source = f"({select.sql})"
+    gate = judge(
+        connection, loaded.config.check, select.fields, relation="bars", today=today_somewhere(), source=source
+    )
+    coverage = cover(connection, "bars") if with_coverage else None
+    return CheckResult(n_factors, loaded.config.model.name, n_bars, n_instruments, select.fields, gate, coverage)

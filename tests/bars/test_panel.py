@@ -6,15 +6,17 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qts.bars.door import clean_bars
-from qts.bars.panel import make_panel
+from qts.bars.panel import lay_out, make_panel
 from qts.bars.sources import make_raw
 from qts.config import BarsConfig, LimitsConfig
+from qts.expr.stages import PANEL_COLUMNS
 from qts.store.engine import connect
 from tests.golden_market import open_golden_market
 
@@ -26,15 +28,22 @@ Bars = Mapping[tuple[str, date], float | None]
 
 
 def panel(bars: Bars) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
-    """Return the tables `calendar` and `panel` as they lie."""
+    """Return the tables `calendar` and `panel` as they lie, but for padding: instrument, datetime, row number, close."""
+    connection = open_panel(bars)
+    rows = connection.execute("SELECT instrument, datetime, row_number, field_close FROM panel WHERE row_number > 0")
+    found = rows.fetchall()
+    return connection.execute("FROM calendar").fetchall(), found
+
+
+def open_panel(bars: Bars, padding: int = 1) -> duckdb.DuckDBPyConnection:
     connection = connect(LimitsConfig(threads=1))
     schema = {"instrument": pl.String, "datetime": pl.Date, "close": pl.Float32}
     rows = pl.DataFrame([(*key, value) for key, value in bars.items()], schema=schema, orient="row")
     connection.register("bars", rows.to_arrow())
-    make_panel(connection, ("close",))
+    make_panel(connection, ("close",), padding)
     names = [row[0] for row in connection.execute("DESCRIBE panel").fetchall()]
-    assert names == ["instrument", "datetime", "row_number", "field_close"]
-    return connection.execute("FROM calendar").fetchall(), connection.execute("FROM panel").fetchall()
+    assert {*names} == {*PANEL_COLUMNS, "field_close"}
+    return connection
 
 
 def test_a_day_without_a_bar_between_two_is_a_row_of_nulls() -> None:
@@ -76,7 +85,7 @@ def test_every_field_has_a_column_of_its_own() -> None:
     )
     make_panel(connection, ("close", "order", "row_number"))
     assert connection.execute(
-        'SELECT row_number, field_close, "field_order", field_row_number FROM panel'
+        'SELECT row_number, field_close, "field_order", field_row_number FROM panel WHERE row_number > 0'
     ).fetchall() == [(1, 1.5, 2.5, 3.5)]
 
 
@@ -104,10 +113,51 @@ def test_ragged_histories_become_the_panel_of_the_naive_twin(bars: dict[tuple[st
     assert rows == naive_panel(bars)
 
 
+FAR = 1_000_000
+
+
+def test_before_each_instrument_stand_padding_rows_of_nothing() -> None:
+    bars = {("A", MONDAY): 1.5, ("A", TUESDAY): 2.5, ("B", TUESDAY): 3.5}
+    rows = open_panel(bars, padding=2).execute("SELECT instrument, datetime, row_number, field_close FROM panel")
+    assert rows.fetchall() == [
+        ("A", None, -1, None),
+        ("A", None, 0, None),
+        ("A", MONDAY, 1, 1.5),
+        ("A", TUESDAY, 2, 2.5),
+        ("B", None, -1, None),
+        ("B", None, 0, None),
+        ("B", TUESDAY, 1, 3.5),
+    ]
+
+
+def test_positions_have_no_gap_and_padding_is_far_from_what_is_asked_for() -> None:
+    bars = {("A", MONDAY): 1.5, ("A", TUESDAY): 2.5, ("B", TUESDAY): 3.5}
+    rows = open_panel(bars).execute("SELECT position, rows_since, rows_left FROM panel").fetchall()
+    assert [row[0] for row in rows] == [0, 1, 2, 3, 4]
+    assert [row[1:] for row in rows if row[1] >= -FAR] == [(0, 1), (1, 0), (0, 0)]
+    assert all(since < -FAR and left > FAR for at, since, left in rows if at in (0, 3))
+
+
+@pytest.mark.parametrize(("start", "n_padding"), [(1, 2), (3, 1), (4, 1)])
+def test_rows_that_stand_before_what_is_asked_for_save_padding_but_never_all(start: int, n_padding: int) -> None:
+    """Of A's four rows the last is asked for; rows from `start` on are laid out under their own numbers."""
+    days = (MONDAY, TUESDAY, WEDNESDAY, THURSDAY)
+    connection = open_panel({("A", day): float(at) for at, day in enumerate(days, start=1)})
+    connection.execute(f"UPDATE spans SET start = {start - 1}, wanted_from = 3")
+    lay_out(connection, ("close",), "bars", padding=2, table="news")
+    rows = connection.execute("SELECT position, row_number, rows_since, rows_left, field_close FROM news").fetchall()
+    assert [row[0] for row in rows] == [*range(len(rows))]
+    assert [(row[1], row[4]) for row in rows[:n_padding]] == [(n, None) for n in range(1 - n_padding, 1)]
+    assert [row[1:] for row in rows[n_padding:]] == [(n, n - 4, 4 - n, float(n)) for n in range(start, 5)]
+
+
 # The golden market
 
 
-SHOWN = "SELECT * REPLACE (CAST(instrument AS VARCHAR) AS instrument) FROM panel"
+SHOWN = (
+    "SELECT * EXCLUDE (position, rows_since, rows_left, rows_whole) REPLACE (CAST(instrument AS VARCHAR) AS instrument) "
+    "FROM panel WHERE row_number > 0"
+)
 
 
 @pytest.fixture(scope="module")
