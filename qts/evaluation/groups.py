@@ -2,22 +2,14 @@
 
 import numpy as np
 
-
-def _positions(day: np.ndarray, score: np.ndarray, *, descending: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return row numbers sorted by day, then score (row order among equals), and each one's place in its day from 0."""
-    known = np.flatnonzero(~np.isnan(score))
-    key = -score[known] if descending else score[known]
-    order = known[np.lexsort((known, key, day[known]))]
-    days = day[order]
-    start = np.searchsorted(days, days)
-    return order, np.arange(len(order)) - start
+from qts.cross_section import DayGrid, DayOrder
 
 
-def _means(day: np.ndarray, label: np.ndarray, n_days: int) -> np.ndarray:
-    known = ~np.isnan(label)
-    n = np.bincount(day[known], minlength=n_days)
+def _means(label: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return (n_days,) mean labels of the cells in `rows` that have one."""
+    taken = rows & ~np.isnan(label)
     with np.errstate(invalid="ignore"):
-        return np.bincount(day[known], weights=label[known].astype(np.float64), minlength=n_days) / n
+        return np.where(taken, label, 0.0).sum(axis=1, dtype=np.float64) / np.count_nonzero(taken, axis=1)
 
 
 def long_short(
@@ -37,13 +29,11 @@ def long_short(
     if complete_only:
         both = ~np.isnan(score) & ~np.isnan(label)
         day, score, label = day[both], score[both], label[both]
-    size = (np.bincount(day, minlength=n_days) * share).astype(int)
-    ends = []
-    for descending in (True, False):
-        order, place = _positions(day, score, descending=descending)
-        rows = order[place < size[day[order]]]
-        ends.append(_means(day[rows], label[rows], n_days))
-    return ends[0], ends[1], _means(day, label, n_days)
+    size = (np.bincount(day, minlength=n_days) * share).astype(int)[:, None]
+    grid = DayGrid.of(day, n_days)
+    order, labels = DayOrder.of(grid.lay(score)), grid.lay(label)
+    top, bottom = (_means(labels, order.known & (order.places(descending=down) < size)) for down in (True, False))
+    return top, bottom, _means(labels, ~np.isnan(labels))
 
 
 def quantile_returns(day: np.ndarray, score: np.ndarray, label: np.ndarray, n_days: int, n_groups: int) -> np.ndarray:
@@ -51,11 +41,13 @@ def quantile_returns(day: np.ndarray, score: np.ndarray, label: np.ndarray, n_da
 
     A group holds floor(names / n_groups) names, and the last one also what is left over: Qlib leaves those out.
     """
-    scored = ~np.isnan(score)
-    size = np.bincount(day[scored], minlength=n_days) // n_groups
-    order, place = _positions(day, score, descending=True)
-    day_size = size[day[order]]
-    group = np.minimum(place // np.maximum(day_size, 1), n_groups - 1)
-    rows = day_size > 0
-    cell = day[order][rows] * n_groups + group[rows]
-    return _means(cell, label[order][rows], n_days * n_groups).reshape(n_days, n_groups)
+    grid = DayGrid.of(day, n_days)
+    return group_means(DayOrder.of(grid.lay(score)), grid.lay(label), n_groups)
+
+
+def group_means(score: DayOrder, label: np.ndarray, n_groups: int) -> np.ndarray:
+    """Return what `quantile_returns` does of scores and labels that are laid out already."""
+    size = np.count_nonzero(score.known, axis=1)[:, None] // n_groups
+    group = np.minimum(score.places(descending=True) // np.maximum(size, 1), n_groups - 1)
+    grouped = score.known & (size > 0)
+    return np.stack([_means(label, grouped & (group == at)) for at in range(n_groups)], axis=1)

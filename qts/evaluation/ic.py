@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from qts.cross_section import CrossSections
+from qts.cross_section import DayGrid, DayOrder
 
 
 def daily_ic(
@@ -15,24 +15,36 @@ def daily_ic(
     asked of their extremes: a variance of equal numbers need not be 0.
     """
     both = np.isfinite(score) & np.isfinite(label)
-    day, score, label = day[both], score[both].astype(np.float64), label[both].astype(np.float64)
-    sections = CrossSections(day)
-    n_names = np.bincount(day, minlength=n_days)
-    enough = n_names >= max(min_names, 2)
-    ic = np.where(enough, _correlation(sections, score, label, n_days), np.nan)
-    rank_ic = np.where(enough, _correlation(sections, sections.rank(score), sections.rank(label), n_days), np.nan)
-    return ic, rank_ic
+    grid = DayGrid.of(day[both], n_days)
+    scores, labels = (DayOrder.of(grid.lay(column[both].astype(np.float64))) for column in (score, label))
+    return ic_and_rank_ic(scores, labels, min_names)
 
 
-def _correlation(sections: CrossSections, a: np.ndarray, b: np.ndarray, n_days: int) -> np.ndarray:
-    spread_a, spread_b = sections.std(a), sections.std(b)
-    da, db = a - sections.mean(a), b - sections.mean(b)
-    day = sections.day
-    sums = (np.bincount(day, weights=w, minlength=n_days) for w in (da * db, da * da, db * db))
-    flat = np.bincount(day, weights=(spread_a == 0) | (spread_b == 0), minlength=n_days) > 0
-    product, square_a, square_b = sums
+def ic_and_rank_ic(score: DayOrder, label: DayOrder, min_names: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """Return what `daily_ic` does of finite scores and labels that are laid out and sorted already."""
+    both = score.known & label.known
+    ic = daily_correlation(score.values, label.values, both, min_names)
+    return ic, daily_correlation(score.ranks(both), label.ranks(both), both, min_names)
+
+
+def daily_correlation(a: np.ndarray, b: np.ndarray, counts: np.ndarray, min_names: int = 2) -> np.ndarray:
+    """Return (n_days,) Pearson's correlations of two grids over the cells that count; NaN as in `daily_ic`."""
+    n = np.count_nonzero(counts, axis=1)
+    (da, flat_a), (db, flat_b) = _deviations(a, counts, n), _deviations(b, counts, n)
+    product, square_a, square_b = (np.einsum("dn,dn->d", x, y) for x, y in ((da, db), (da, da), (db, db)))
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(flat, np.nan, product / np.sqrt(square_a * square_b))
+        found = product / np.sqrt(square_a * square_b)
+    return np.where(flat_a | flat_b | (n < max(min_names, 2)), np.nan, found)
+
+
+def _deviations(grid: np.ndarray, counts: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return (n_days, width) differences from the day's mean, 0 for cells that do not count, and the days all equal."""
+    values = np.where(counts, grid, 0.0)
+    mean = values.sum(axis=1) / np.maximum(n, 1)
+    low, high = (np.where(counts, grid, bound) for bound in (np.inf, -np.inf))
+    return np.where(counts, values - mean[:, None], 0.0), low.min(axis=1, initial=np.inf) == high.max(
+        axis=1, initial=-np.inf
+    )
 
 
 def summarise(daily: np.ndarray) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from qts.bars.door import Wanted, clean_rows
 from qts.bars.sources import make_raw
 from qts.columns import DATETIME, INSTRUMENT, LABEL, SCORE
 from qts.config import BarsConfig, LoadedConfig
-from qts.errors import InputError, QtsError
+from qts.errors import InputError
 from qts.evaluation import EvalReport, evaluate_scores
 from qts.pipeline.predict import kept_scores, predict_run
 from qts.pipeline.train import runs_folder
@@ -52,12 +52,7 @@ def evaluate(
         table, context, folder = _scores_of(opened, store, loaded, progress), _context_of(opened), opened.folder
     progress.stage("evaluate")
     report = report_on(table, store, loaded, context)
-    try:
-        files = write_report(report, out or folder)
-    except OSError as error:
-        raise QtsError(
-            f"cannot write the report to {out or folder}: {error.strerror}", hint="choose another --out"
-        ) from error
+    files = write_report(report, out or folder)
     return EvalResult(report, files, time.perf_counter() - started)
 
 

@@ -1,6 +1,7 @@
 """A report as one self-contained HTML page: opens from disk, no network, plots by plotly."""
 
 from html import escape
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -16,7 +17,7 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
 h1 { font-size: 1.5rem } h2 { font-size: 1.1rem; margin-top: 2rem }
 table { border-collapse: collapse; width: 100% } td, th { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: left }
 td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap } .soft { color: var(--soft) }
-.warn { color: var(--warn); font-weight: 600 } .plot { width: 100%; height: 22rem }
+.warn { color: var(--warn); font-weight: 600 } .plot { width: 100% } .wide { overflow-x: auto; font-size: .8rem } .wide td, .wide th { padding: .2rem .35rem }
 @media print { body { max-width: none } .plot { break-inside: avoid } }
 """
 
@@ -44,25 +45,31 @@ def render_html(report: EvalReport) -> str:
     body += [f'<p class="warn">Warning: {escape(warning)}</p>' for warning in report.warnings]
     body += [f"<p>{escape(timeline(report))}</p>", _figures(report)]
     for number, (heading, plot) in enumerate(plots.items()):
-        body.append(f"<h2>{escape(heading)}</h2>{_embed(plot, f'plot{number}')}")
+        body.append(f"<h2>{escape(heading)}</h2>{embed(plot, f'plot{number}')}")
     body += ["<h2>By year</h2>", _years(report), f'<p class="soft">Rows: {escape(coverage_line(report))}.</p>']
-    body += ["<h2>Origin</h2>", _table([(key, str(value)) for key, value in report.context.items()])]
+    body += ["<h2>Origin</h2>", origin(report.context)]
+    return page(title(report), body)
+
+
+def page(heading: str, body: list[str]) -> str:
+    """Return a page that holds all it needs to draw itself."""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title(report))}</title><style>{_STYLE}</style><script>{get_plotlyjs()}</script></head>"
+        f"<title>{escape(heading)}</title><style>{_STYLE}</style><script>{get_plotlyjs()}</script></head>"
         f"<body>{''.join(body)}<script>{_RECOLOUR}</script></body></html>"
     )
 
 
-def _embed(plot: go.Figure, name: str) -> str:
+def embed(plot: go.Figure, name: str, height_rem: float = 22) -> str:
+    """Return a plot as a part of a page; `name` is its own there."""
     plot.update_layout(
         margin={"l": 60, "r": 20, "t": 10, "b": 40}, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
-        legend={"orientation": "h"}, template="none",
+        legend={"orientation": "h"}, template="none", modebar={"bgcolor": "rgba(0,0,0,0)", "color": "#a0a4a8", "activecolor": "#1f77b4"},
     )  # fmt: skip
     data = plot.to_json()
     draw = f"const f{name} = {data}; Plotly.newPlot('{name}', f{name}.data, f{name}.layout, {{responsive: true, displaylogo: false}});"
-    return f'<div id="{name}" class="plot"></div><script>{draw.replace("</", "<" + chr(92) + "/")}</script>'
+    return f'<div id="{name}" class="plot" style="height: {height_rem:g}rem"></div><script>{draw.replace("</", "<" + chr(92) + "/")}</script>'
 
 
 def _figures(report: EvalReport) -> str:
@@ -83,8 +90,9 @@ def _years(report: EvalReport) -> str:
     return f"<table>{head}{rows}</table>"
 
 
-def _table(rows: list[tuple[str, str]]) -> str:
-    cells = "".join(f"<tr><td>{escape(key)}</td><td>{escape(value)}</td></tr>" for key, value in rows)
+def origin(context: dict[str, Any]) -> str:
+    """Return where a report came from, as a table."""
+    cells = "".join(f"<tr><td>{escape(key)}</td><td>{escape(str(value))}</td></tr>" for key, value in context.items())
     return f"<table>{cells}</table>"
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from qts.errors import QtsError
 from qts.evaluation import EvalReport
 from qts.json_text import to_json
 from qts.rendering.html import render_html
@@ -44,15 +45,23 @@ def _numbers(values: np.ndarray) -> list[float | None]:
 
 def write_report(report: EvalReport, folder: Path) -> tuple[Path, ...]:
     """Write the three files into a folder; return their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
     texts = {
         "report.json": to_json(report_to_json(report), indent=1),
         "report.md": render_markdown(report),
         "report.html": render_html(report),
     }
+    return write_texts(texts, folder)
+
+
+def write_texts(texts: dict[str, str], folder: Path) -> tuple[Path, ...]:
+    """Write files by name, each in one atomic step; raises QtsError if the folder cannot be written."""
     files = []
-    for name, text in texts.items():
-        temporary = folder / f".{name}.tmp"
-        temporary.write_text(text, encoding="utf-8")
-        files.append(temporary.replace(folder / name))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            temporary = folder / f".{name}.tmp"
+            temporary.write_text(text, encoding="utf-8")
+            files.append(temporary.replace(folder / name))
+    except OSError as error:
+        raise QtsError(f"cannot write the report to {folder}: {error.strerror}", hint="choose another --out") from error
     return tuple(files)
