@@ -8,12 +8,10 @@ as a user would type them; the machine should be doing nothing else.
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
+
+from measure import measure, qts_command
 
 CONFIG = """
 [bars]
@@ -48,21 +46,9 @@ batch_size = 800
 
 def step(study: Path, *arguments: str) -> dict[str, object]:
     """Run one command, print what it cost, return its JSON."""
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "qts", *arguments, "--json"], cwd=study, stdout=subprocess.PIPE, text=True
-    )
-    out, _ = process.communicate() if os.name == "nt" else (process.stdout.read() if process.stdout else "", None)
-    _, status, used = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(f"qts {' '.join(arguments)} failed: {out}")
-    print(
-        f"{' '.join(arguments):<34} wall {time.perf_counter() - started:7.1f} s  user {used.ru_utime:7.1f} s  "
-        f"sys {used.ru_stime:5.1f} s  peak {used.ru_maxrss / 2**20:5.2f} GiB",
-        flush=True,
-    )
-    found: dict[str, object] = json.loads(out)
-    return found
+    cost = measure(qts_command(*arguments), study)
+    print(f"{' '.join(arguments):<34} {cost}", flush=True)
+    return cost.found
 
 
 def main() -> None:
