@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from qts.cli.commands import app
-from qts.config import Config
+from qts.config import CheckActions, Config
 from qts.pipeline.listing import describe_keys, describe_model, list_models, list_operators, list_processors
 
 ROOT = Path(__file__).parents[1]
@@ -67,12 +67,21 @@ def config() -> str:
     return "\n\n".join(parts)
 
 
+def rules() -> str:
+    rows = [
+        {"rule": f"`{key['key']}`", "default": f"`{key['default']}`", "what breaks it": key["about"]}
+        for key in describe_keys(CheckActions)
+    ]
+    return table(rows, "rule", "default", "what breaks it")
+
+
 BLOCKS = {
     ("README.md", "commands"): commands,
     ("README.md", "models"): models,
     ("README.md", "processors"): processors,
     ("docs/operators.md", "operators"): operators,
     ("docs/config.md", "config"): config,
+    ("docs/data-gate.md", "rules"): rules,
 }
 
 

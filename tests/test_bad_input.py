@@ -130,13 +130,17 @@ def write_bars_table(study: Study, change: Callable[[Any], Any]) -> None:
 
 
 def test_the_study_is_sound_before_it_is_spoiled(study: Study, qts: Cli) -> None:
-    before = study.digests()
+    before, manifest = study.digests(), json.loads(study.file(".qts/manifest.json").read_text())
     for command in ("check", "ingest", "window", "train"):
         qts.does(command)
+    assert study.digests() == before
     read_parquet_bars(study)
     qts.does("ingest")
     changed = {name for name, digest in study.digests().items() if before.get(name) != digest}
-    assert changed == {"qts.toml"}
+    assert changed == {"qts.toml", ".qts/manifest.json"}
+    from_parquet = json.loads(study.file(".qts/manifest.json").read_text())
+    assert [*from_parquet["files"]] == ["bars.parquet"]
+    assert from_parquet | {"files": manifest["files"], "arrival": manifest["arrival"]} == manifest
 
 
 # 1 - a misspelt config key
@@ -356,28 +360,33 @@ def test_a_missing_column_of_the_universe_is_named(study: Study, qts: Cli) -> No
 # 6 - duplicate rows
 
 
-@pytest.mark.parametrize("close", ["19.0000", "99.0000"], ids=["the same", "contradicting"])
-def test_a_key_that_stands_twice_is_refused_with_its_first_row(study: Study, qts: Cli, close: str) -> None:
-    study.write_lines([*study.lines(), f"S3,2024-01-01,19,19,19,{close},4000"])
-    says = f"S3 has 2 rows for 2024-01-01, the first in {study.file('bars.csv')} at row {S3_FIRST_ROW} (1 such keys)"
-    qts.refuses("ingest", ExitCode.DATA_CHECK, says, hint="keep one row for each instrument and datetime")
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ("{same}", "1 row of 1 instrument, refused; S3 on 2024-01-01: 2 equal rows"),
+        ("S3,2024-01-01,19,19,19,19,4000", "2 rows of 1 instrument, refused; S3 on 2024-01-01: 2 rows that differ"),
+    ],
+    ids=["the same", "contradicting"],
+)
+def test_a_key_that_stands_twice_is_refused_by_name(study: Study, qts: Cli, row: str, says: str) -> None:
+    study.write_lines([*study.lines(), row.format(same=study.lines()[S3_FIRST_ROW])])
+    hint = 'mend the data, or let qts go on without them: [check] actions = { duplicate = "quarantine" }'
+    qts.refuses("ingest", ExitCode.DATA_CHECK, f"duplicate: {says}", hint=hint)
 
 
-def test_a_key_that_stands_twice_in_parquet_is_refused_with_its_first_row(study: Study, qts: Cli) -> None:
+def test_a_key_that_stands_twice_in_parquet_is_refused_by_name(study: Study, qts: Cli) -> None:
     from pyarrow import concat_tables
 
     write_bars_table(study, lambda table: concat_tables([table, table.slice(S3_FIRST_ROW - 1, 2)]))
-    says = (
-        f"S3 has 2 rows for 2024-01-01, the first in {study.file('bars.parquet')} at row {S3_FIRST_ROW} (2 such keys)"
-    )
-    qts.refuses("ingest", ExitCode.DATA_CHECK, says, hint="keep one row")
+    says = "duplicate: 2 rows of 1 instrument, refused; S3 on 2024-01-01: 2 equal rows"
+    qts.refuses("ingest", ExitCode.DATA_CHECK, says, hint="mend the data")
 
 
 def test_a_key_that_stands_in_two_files_is_refused(study: Study, qts: Cli) -> None:
     per_instrument(study, "each")
     study.write_lines([HEADER, *study.lines("each/S3.csv")[5:7]], "each/late.csv")
-    says = f"S3 has 2 rows for 2024-01-05, the first in {study.file('each/S3.csv')} at row 5 (2 such keys)"
-    qts.refuses("check", ExitCode.DATA_CHECK, says, hint="keep one row")
+    says = "duplicate: 2 rows of 1 instrument, refused; S3 on 2024-01-05: 2 equal rows"
+    qts.refuses("ingest", ExitCode.DATA_CHECK, says, hint="mend the data")
 
 
 # 7 - text in a price
@@ -644,21 +653,23 @@ def test_a_corrupt_parquet_of_scores_is_named(study: Study, qts: Cli, spoil: Cal
 
 
 @pytest.mark.parametrize(
-    ("dataset", "spoil"),
+    ("part", "spoil"),
     [
-        ("labels", garbage),
-        ("labels", truncated),
-        ("labels", zeroed),
-        ("factors", zeroed),
-        ("calendar", truncated),
-        ("universes", garbage),
+        ("labels/part", garbage),
+        ("labels/part", truncated),
+        ("labels/part", zeroed),
+        ("labels/tail", garbage),
+        ("labels/tail", zeroed),
+        ("factors/three/part", zeroed),
+        ("calendar/calendar", truncated),
+        ("universes/universes", garbage),
     ],
 )
 def test_a_corrupt_part_of_the_store_is_refused_and_its_hint_mends_it(
-    study: Study, qts: Cli, dataset: str, spoil: Callable[[bytes], bytes]
+    study: Study, qts: Cli, part: str, spoil: Callable[[bytes], bytes]
 ) -> None:
     shutil.rmtree(study.file(".qts/windows"))
-    (file,) = study.file(".qts").joinpath(dataset).rglob("*.parquet")
+    (file,) = study.file(".qts").glob(f"{part}-*.parquet")
     file.write_bytes(spoil(file.read_bytes()))
     qts.refuses("window", ExitCode.INPUT, f"{file} is damaged", hint="delete it, then run: qts ingest")
     file.unlink()
@@ -666,9 +677,10 @@ def test_a_corrupt_part_of_the_store_is_refused_and_its_hint_mends_it(
     qts.does("window")
 
 
-def test_a_lost_part_of_the_store_is_named_and_its_hint_mends_it(study: Study, qts: Cli) -> None:
+@pytest.mark.parametrize("part", ["labels/part", "labels/tail", "factors/three/part", "calendar/calendar"])
+def test_a_lost_part_of_the_store_is_named_and_its_hint_mends_it(study: Study, qts: Cli, part: str) -> None:
     shutil.rmtree(study.file(".qts/windows"))
-    (file,) = study.file(".qts/labels").glob("*.parquet")
+    (file,) = study.file(".qts").glob(f"{part}-*.parquet")
     file.unlink()
     qts.refuses("window", ExitCode.INPUT, f"the store lacks {file}", hint="run: qts ingest")
     qts.does("ingest")
@@ -714,13 +726,27 @@ def test_damaged_predictions_are_made_again(study: Study, qts: Cli) -> None:
 # 15 - a corrupt manifest
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"\xff\xfe\x00", b'{"format": 1', b"null", b'{"format": 1}', b'{"format": 2}']
-)
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b'{"format": 2', b"null", b'{"format": 2}'])
 def test_a_damaged_manifest_is_refused_with_the_way_to_a_new_one(study: Study, qts: Cli, content: bytes) -> None:
     file = study.file(".qts/manifest.json")
     file.write_bytes(content)
     qts.refuses("window", ExitCode.INPUT, f"the store's manifest {file} is damaged", hint="run: qts ingest")
+
+
+@pytest.mark.parametrize(
+    ("content", "writer"),
+    [
+        ('{"format": 1, "qts_version": "0.1.0"}', "qts 0.1.0"),
+        ('{"format": 1}', "another version of qts"),
+        ("{}", "another version of qts"),
+    ],
+)
+def test_a_store_in_another_format_is_refused_with_the_version_that_wrote_it(
+    study: Study, qts: Cli, content: str, writer: str
+) -> None:
+    study.file(".qts/manifest.json").write_text(content)
+    says = f"the store {study.file('.qts')} has the format of {writer}"
+    qts.refuses("window", ExitCode.INPUT, says, hint="run: qts ingest")
 
 
 @pytest.mark.parametrize("command", ["train", "predict", "eval", "query 'from bars'", "status"])

@@ -5,13 +5,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from qts.cli.console import error_object, print_error
 from qts.cli.session import Session, command, print_out
-from qts.errors import ConfigError
+from qts.errors import ConfigError, QtsError
 
 if TYPE_CHECKING:
     from datetime import date
 
+    from qts.bars.gate import GateReport
     from qts.evaluation import EvalReport
+    from qts.pipeline.check import CheckResult
     from qts.pipeline.segments import SampleCounts
 
 app = typer.Typer(
@@ -69,39 +72,140 @@ def init(
 
 
 @command(
-    app, ("qts ingest", "qts ingest --config study/qts.toml", "qts ingest --wait 600 -q"), "qts window, qts status"
+    app,
+    ("qts ingest", "qts ingest --dry-run", "qts ingest --config study/qts.toml --wait 600 -q"),
+    "qts check, qts window, qts status",
 )
-def ingest(session: Session, wait: Wait = 0) -> None:
-    """Bring the store up to date: bars are checked, factors and label computed, only what is stale."""
+def ingest(
+    session: Session,
+    wait: Wait = 0,
+    rescan: Annotated[
+        bool, typer.Option("--rescan", help="Read all files, even those with the size and time they had.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would do and take; write nothing.")] = False,
+) -> None:
+    """Bring the store up to date: bars pass the data gate, factors and label are computed where they are new or stale."""
     from qts.pipeline.ingest import ingest as work
 
+    if dry_run:
+        _show_forecast(session, rescan=rescan)
+        return
     with session.progress() as progress:
-        result = work(session.config(), progress, wait_seconds=wait)
+        result = work(session.config(), progress, wait_seconds=wait, rescan=rescan)
     payload = {**vars(result), "up_to_date": result.is_up_to_date}
     done = (
         "up to date: bars and config are what the store was made from"
         if result.is_up_to_date
         else f"wrote {', '.join(result.written)}"
     )
-    session.show("ingest", payload, (
-        f"{done}\n{result.n_rows:,} rows, {result.n_instruments:,} instruments, {result.n_days:,} days, {result.first} to "
-        f"{result.last}\n{result.n_bytes / 1e6:,.0f} MB in {result.store}, {result.seconds:.1f} s"
-    ))  # fmt: skip
+    news = [f"{result.grown:,} with new days"] if result.grown else []
+    news += _say_names({"restated": result.restated, "new": result.new, "gone": result.gone})
+    lines = [done, *([f"instruments: {'; '.join(news)}"] if news else [])]
+    lines.append(
+        f"{result.n_rows:,} rows, {result.n_instruments:,} instruments, {result.n_days:,} days, {result.first} to {result.last}"
+    )
+    if result.n_quarantined:
+        lines.append(f"{result.n_quarantined:,} rows in quarantine: qts query 'FROM quarantine'")
+    lines.append(f"{result.n_bytes / 1e6:,.0f} MB in {result.store}, {result.seconds:.1f} s")
+    session.show("ingest", payload, "\n".join(lines))
 
 
-@command(app, ("qts check", "qts check --config-only", "qts check --json"), "qts schema")
+def _say_names(instruments: dict[str, tuple[str, ...]]) -> list[str]:
+    return [
+        f"{len(names):,} {what}: {', '.join(names[:5])}{', …' if len(names) > 5 else ''}"
+        for what, names in instruments.items()
+        if names
+    ]
+
+
+def _show_forecast(session: Session, *, rescan: bool) -> None:
+    """Show what an ingest would do; then fail if it would be refused."""
+    from qts.pipeline.forecast import refusal_of
+    from qts.pipeline.ingest import forecast_ingest
+
+    loaded = session.config()
+    with session.progress() as progress:
+        found = forecast_ingest(loaded, progress, rescan=rescan)
+    refusal = refusal_of(found, loaded)
+    datasets = [vars(planned) for planned in found.datasets]
+    payload = {
+        **vars(found), "datasets": datasets, "dry_run": True, "up_to_date": not found.written, "stages": found.stages,
+        "written": found.written, "n_files": found.n_files, "n_bytes": found.n_bytes,
+    }  # fmt: skip
+    names = {"with new days": found.grown, "restated": found.restated, "new": found.new, "gone": found.gone}
+    news = ["every row of the source is taken in"] if found.is_fresh else _say_names(names)
+    lines = [
+        f"would write {', '.join(found.written)}" if found.written else "up to date: there is nothing to do",
+        *([f"instruments: {'; '.join(news)}"] if news else []),
+    ]
+    if found.written:
+        lines.append(f"stages: {', '.join(found.stages)}")
+        lines.append(f"{'dataset':<24}{'rows read':>14}{'new':>14}{'recomputed':>14}{'files':>7}{'MB':>9}")
+        for planned in found.datasets:
+            counts = f"{planned.n_read:>14,}{planned.n_new:>14,}{planned.n_recomputed:>14,}{planned.n_files:>7,}"
+            lines.append(f"{planned.dataset:<24}{counts}{planned.n_bytes / 1e6:>9,.1f}")
+        files = f"{found.n_files:,} files and the manifest"
+        lines.append(f"{files}, about {found.n_bytes / 1e6:,.0f} MB in {found.store}")
+    memory = f"{found.memory / 1e9:.1f} GB of memory at the peak, {found.least_memory / 1e9:.1f} GB at least"
+    lines.append(f"estimated: {memory}, {found.seconds:,.1f} s")
+    session.show("ingest", payload | (error_object(refusal) if refusal else {}), "\n".join(lines))
+    if refusal:
+        print_error(refusal, as_json=False)
+        raise typer.Exit(refusal.code)
+
+
+@command(app, ("qts check", "qts check --config-only", "qts check --html gate.html --json"), "qts schema, qts ingest")
 def check(
-    session: Session, config_only: Annotated[bool, typer.Option("--config-only", help="Do not read the bars.")] = False
+    session: Session,
+    config_only: Annotated[bool, typer.Option("--config-only", help="Do not read the bars.")] = False,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page of findings there.")] = None,
 ) -> None:
-    """Check the whole config, both passes, and the bars; every problem of the config is reported at once."""
+    """Check the whole config, both passes, and pass the bars through the data gate; every finding is told."""
     from qts.pipeline.check import check_all
 
+    if config_only and html:
+        raise ConfigError("--html shows what is found in the bars, which --config-only does not read")
     with session.progress() as progress:
-        result = check_all(session.config(), progress, config_only=config_only)
-    text = f"config is sound: {result.n_factors} factors, model {result.model}"
-    if result.n_bars is not None:
-        text += f"\nbars are sound: {result.n_bars:,} rows, {result.n_instruments:,} instruments, fields {', '.join(result.fields)}"
-    session.show("check", vars(result), text)
+        result = check_all(session.config(), progress, config_only=config_only, with_coverage=html is not None)
+    payload = {"n_factors": result.n_factors, "model": result.model, "n_bars": result.n_bars,
+               "n_instruments": result.n_instruments, "fields": result.fields}  # fmt: skip
+    sound = f"config is sound: {result.n_factors} factors, model {result.model}"
+    if result.gate is None:
+        session.show("check", payload, sound)
+    else:
+        _show_gate(session, result, result.gate, payload, sound, html)
+
+
+def _show_gate(
+    session: Session, result: "CheckResult", gate: "GateReport", payload: dict[str, Any], sound: str, html: Path | None
+) -> None:
+    """Show every finding, then fail if the gate refuses the bars."""
+    from qts.rendering.check_page import findings_text, render_check_page
+
+    refusal = gate.refusal()
+    findings = gate.rows()
+    bars = f"{result.n_bars:,} rows, {result.n_instruments:,} instruments, fields {', '.join(result.fields)}"
+    if html is not None and result.coverage is not None:
+        seen = result.coverage
+        context = {**payload, "fields": ", ".join(result.fields), "n_quarantined": gate.n_quarantined}
+        _write_page(html, render_check_page(f"Bars: {bars}", context, findings, seen.names, seen.periods, seen.percent))
+    verdict = "bars do not pass" if refusal else "bars pass, with findings" if findings else "bars are sound"
+    lines = [sound, f"{verdict}: {bars}", *([findings_text(findings)] if findings else [])]
+    if gate.n_quarantined:
+        lines.append(f"rows that an ingest puts aside: {gate.n_quarantined:,}")
+    payload |= {"passes": refusal is None, "n_quarantined": gate.n_quarantined, "findings": findings}
+    payload |= {"html": html} if html else {}
+    session.show("check", payload | (error_object(refusal) if refusal else {}), "\n".join(lines))
+    if refusal:
+        print_error(refusal, as_json=False)
+        raise typer.Exit(refusal.code)
+
+
+def _write_page(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise QtsError(f"cannot write {file}: {error.strerror}", where="--html", hint="choose another file") from error
 
 
 @command(app, ("qts window", "qts window --step-len 60", "qts window --json"), "qts train")
@@ -232,21 +336,73 @@ def _day(text: str | None, flag: str) -> "date | None":
         raise ConfigError(f'"{text}" is not a day', where=flag, hint="write 2024-12-31") from None
 
 
-@command(app, ("qts eval", "qts eval --scores other-tool.csv", "qts eval --json"), "qts predict")
+@command(
+    app,
+    ("qts eval", "qts eval --scores other-tool.csv", "qts eval --factors --segment train --out factors"),
+    "qts predict, qts factors",
+)
 def eval_(
     session: Session,
     run: Run = None,
     scores: Annotated[
         Path | None, typer.Option("--scores", help="A Parquet or CSV with instrument, datetime, score.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the report; else the run's.")] = None,
+    factors: Annotated[bool, typer.Option("--factors", help="Judge the store's raw factors, one a row.")] = False,
+    segment: Annotated[
+        str | None, typer.Option("--segment", help="Of --factors: train, valid or test; valid if none.")
+    ] = None,
+    start: Annotated[str | None, typer.Option("--start", help="Of --factors: first day.")] = None,
+    end: Annotated[str | None, typer.Option("--end", help="Of --factors: last day.")] = None,
+    sort: Annotated[str | None, typer.Option("--sort", help="Of --factors: a column; rank_icir if none.")] = None,
+    format_: Annotated[
+        str | None, typer.Option("--format", "-f", help="Of --factors: table, csv, json, jsonl or parquet.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder of the report; else the run's, or none with --factors.")
+    ] = None,
 ) -> None:
     """Evaluate scores against the raw label: IC, ICIR, RankIC, RankICIR, long-short; writes a report."""
     from qts.pipeline.evaluate import evaluate
 
+    if factors:
+        if run or scores:
+            raise ConfigError("--factors judges the store's factors; --run and --scores name scores")
+        _eval_factors(session, segment, _day(start, "--start"), _day(end, "--end"), sort or "rank_icir", format_, out)
+        return
+    given = {"--segment": segment, "--start": start, "--end": end, "--sort": sort, "--format": format_}
+    for flag, value in given.items():
+        if value is not None:
+            raise ConfigError(f"{flag} belongs to --factors", hint="qts predict takes spans of scores")
     with session.progress() as progress:
         result = evaluate(session.config(), progress, run=run, scores=scores, out=out)
     _show_report(session, "eval", result.report, result.files)
+
+
+def _eval_factors(
+    session: Session,
+    segment: str | None,
+    first: "date | None",
+    last: "date | None",
+    sort: str,
+    format_: str | None,
+    out: Path | None,
+) -> None:
+    from qts.pipeline.factor_report import report_factors
+    from qts.rendering.factors import check_sort, factor_rows, factor_summary
+
+    check_sort(sort)
+    with session.progress() as progress:
+        result = report_factors(session.config(), progress, segment=segment, first=first, last=last, out=out)
+        for warning in result.report.warnings:
+            progress.warn(warning)
+        notes, payload = factor_summary(result.report)
+        for note in (*notes, *(f"wrote {file}" for file in result.files)):
+            progress.note(note)
+    rows = factor_rows(result.report, sort)
+    if session.json:
+        session.show("eval", {"rows": rows, **payload, "files": list(result.files)}, "")
+    else:
+        session.show_rows("eval", rows, format_)
 
 
 def _show_report(
@@ -301,16 +457,29 @@ def status(session: Session, format_: Format = None) -> None:
 
 @command(app, ("qts factors", "qts factors ROC5", "qts factors --format csv | head"), "qts operators")
 def factors(session: Session, name: Name = None, format_: Format = None) -> None:
-    """List the config's factors; with a name, its formula, lookback and SQL."""
+    """List the config's factors; with a name, its formula, lookback, null rule, SQL and, from the store, its worth."""
     from qts.pipeline.listing import describe_factor, list_factors
 
     if name is None:
         session.show_rows("factors", list_factors(session.config()), format_)
     else:
         found = describe_factor(session.config(), name)
-        session.show(
-            "factors", found, "\n".join(f"{key}: {value}" for key, value in found.items() if value is not None)
-        )
+        session.show("factors", found, _say_factor(found))
+
+
+def _say_factor(found: dict[str, Any]) -> str:
+    lines = {key.replace("_", " "): value for key, value in found.items() if value not in (None, [])}
+    lines["lookback"] = "every row so far" if found["lookback"] is None else f"{found['lookback']} rows"
+    lines["crosses"] = "reads other instruments" if found["crosses"] else "reads its own instrument alone"
+    lines["in store"] = "not as it is here; run: qts ingest"
+    if worth := found["in_store"]:
+        share = "none" if worth["coverage"] is None else f"{100 * worth['coverage']:.2f} %"
+        lines["in store"] = f"{share} of {worth['rows']:,} member rows, {worth['first']} to {worth['last']}"
+        figures = {"RankIC": "rank_ic", "RankICIR": "rank_icir", "IC": "ic", "ICIR": "icir"}
+        shown = (f"{label} {'none' if worth[key] is None else f'{worth[key]:.4f}'}" for label, key in figures.items())
+        lines["worth"] = f"{', '.join(shown)}; mean of {worth['n_days']:,} days, not annualised"
+    lines["sql"] = lines.pop("sql")
+    return "\n".join(f"{key}: {', '.join(value) if isinstance(value, list) else value}" for key, value in lines.items())
 
 
 @command(app, ("qts models", "qts models gru", "qts models gru --json"), "qts train")

@@ -6,8 +6,16 @@ from qts.factors.factor_set import (
     built_in_sets,
     custom_set,
     load_factor_set,
-    parse_factor,
     parse_label,
+    refuse_unknown_names,
 )
 
-__all__ = ["Factor", "FactorSet", "built_in_sets", "custom_set", "load_factor_set", "parse_factor", "parse_label"]
+__all__ = [
+    "Factor",
+    "FactorSet",
+    "built_in_sets",
+    "custom_set",
+    "load_factor_set",
+    "parse_label",
+    "refuse_unknown_names",
+]

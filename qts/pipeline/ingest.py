@@ -1,37 +1,47 @@
-"""Bars → checked → factors and label → store; does only what is not up to date."""
+"""Bars → checked → factors and label → store; does only what is not up to date, and only for rows that are new."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import duckdb
 
 from qts import __version__
-from qts.bars.door import clean_bars
-from qts.bars.panel import make_panel
-from qts.bars.sources import make_raw
+from qts.bars.door import BarsSelect, bars_select, clean_bars
+from qts.bars.gate import today_somewhere
+from qts.bars.panel import make_calendar
+from qts.bars.sources import FILE_COLUMN, make_raw, named_file, stamps
+from qts.bars.survey import Survey, listed
 from qts.bars.universe import read_universe
-from qts.columns import CLOSE, DATETIME, END, FIELDS, HAS_BAR, INSTRUMENT, LABEL, START
+from qts.columns import DATETIME, END, FIELDS, INSTRUMENT, LABEL, START
 from qts.config import BarsConfig, LoadedConfig
 from qts.errors import ConfigError, ConfigProblems, InputError
-from qts.expr.nodes import Call, Field, Node, fields_of, render
-from qts.expr.sql import ROW_COLUMN, compile_select, quote_name, quote_text
-from qts.factors import FactorSet, custom_set, load_factor_set, parse_label
+from qts.expr.lookback import crosses
+from qts.expr.nodes import Node, fields_of, render
+from qts.expr.plan import padding_rows
+from qts.expr.sql import ROWS_LEFT, compile_select, quote_text
+from qts.factors import FactorSet, custom_set, load_factor_set, parse_label, refuse_unknown_names
+from qts.pipeline.arrivals import Arrivals, take_in_all, take_in_news
+from qts.pipeline.compute import (
+    HISTORY_PANEL,
+    NEWS_PANEL,
+    WHOLE_PANEL,
+    Computer,
+    read_parts,
+    rows_back,
+    without,
+)
+from qts.pipeline.forecast import Forecast, Planned, foresee, plan_rewritten, refusal_of
 from qts.progress import Progress
 from qts.registry import unknown_name_hint
-from qts.store import Dataset, Manifest, StoreWriter, fingerprint
-from qts.store.engine import connect
+from qts.store import Dataset, Manifest, Part, StoreWriter, fingerprint
+from qts.store.compact import parts_to_merge
+from qts.store.engine import connect, spill_folder
 
-COMPILER = 2
+COMPILER = 3
 """Goes up when compiled expressions give other values: factors of older stores are then computed anew."""
-
-BUCKET_ROWS = 400_000
-"""Panel rows computed at a time; what bounds the memory of an ingest."""
-
-
-_HAS_CLOSE = Call("Ge", (Field(CLOSE), Field(CLOSE)))
-"""True where there is a close: a comparison with a missing value is false."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,16 @@ class IngestResult:
     written: tuple[str, ...]
     """Datasets written anew; empty: everything was up to date."""
     warnings: tuple[str, ...]
+    grown: int
+    """Instruments with new days after their known ones."""
+    restated: tuple[str, ...]
+    """Instruments whose known history has changed; they were computed anew."""
+    new: tuple[str, ...]
+    """Instruments that were not known, unless everything was taken in."""
+    gone: tuple[str, ...]
+    """Instruments that the source no longer has."""
+    n_quarantined: int
+    """Rows the data gate has put aside, in this ingest and before."""
     n_bytes: int
     seconds: float
 
@@ -62,7 +82,7 @@ def expand_factors(loaded: LoadedConfig) -> list[FactorSet]:
     """Return the factor set of the config and the user's own, all expressions checked."""
     factors = loaded.config.factors
     main = load_factor_set(factors.set, loaded.folder, loaded.where("factors", "set"))
-    own = custom_set(factors.custom, main.names, lambda name: loaded.where("factors", "custom", name))
+    own = custom_set(factors.custom, main.factors, lambda name: loaded.where("factors", "custom", name))
     known = [*main.names, *own.names]
     where = loaded.where("factors", "select")
     problems = [
@@ -80,15 +100,21 @@ def read_label(loaded: LoadedConfig) -> tuple[Node, int]:
     return parse_label(loaded.config.label.expr, loaded.where("label", "expr"))
 
 
-def ingest(loaded: LoadedConfig, progress: Progress, *, wait_seconds: float = 0) -> IngestResult:
-    """Bring the store up to date with the bars and the config."""
+def ingest(loaded: LoadedConfig, progress: Progress, *, wait_seconds: float = 0, rescan: bool = False) -> IngestResult:
+    """Bring the store up to date with the bars and the config.
+
+    With `rescan` every row of the source is read, even if its files have the size and time they had.
+    """
     started = time.perf_counter()
-    config = loaded.config
     sets = expand_factors(loaded)
     label, ahead = read_label(loaded)
-    with StoreWriter(loaded.path(config.store.path), wait_seconds=wait_seconds) as writer:
-        work = _Ingest(writer, connect(config.limits, writer.spill), progress)
-        manifest = work.run(loaded, sets, label, ahead)
+    with (
+        StoreWriter(loaded.path(loaded.config.store.path), wait_seconds=wait_seconds) as writer,
+        spill_folder(_temp_folder(loaded), writer.spill) as spill,
+    ):
+        work = Ingest(writer, loaded, progress, spill, rescan=rescan)
+        manifest = work.run(sets, label, ahead)
+    survey = work.arrivals.survey
     return IngestResult(
         store=writer.folder,
         n_rows=manifest.label.n_rows,
@@ -99,13 +125,33 @@ def ingest(loaded: LoadedConfig, progress: Progress, *, wait_seconds: float = 0)
         last=str(manifest.last),
         written=tuple(work.written),
         warnings=tuple(work.warnings),
+        grown=len(survey.grown),
+        restated=survey.restated,
+        new=survey.new,
+        gone=survey.gone,
+        n_quarantined=manifest.quarantine.n_rows if manifest.quarantine else 0,
         n_bytes=sum(dataset.n_bytes for dataset in manifest.datasets().values()),
         seconds=time.perf_counter() - started,
     )
 
 
+def forecast_ingest(loaded: LoadedConfig, progress: Progress, *, rescan: bool = False) -> Forecast:
+    """Return what an ingest would do now; writes nothing, not even a lock, so that another one may be at work."""
+    sets = expand_factors(loaded)
+    label, ahead = read_label(loaded)
+    writer = StoreWriter(loaded.path(loaded.config.store.path))
+    with spill_folder(_temp_folder(loaded)) as spill:
+        return Ingest(writer, loaded, progress, spill, rescan=rescan).forecast(sets, label, ahead)
+
+
+def _temp_folder(loaded: LoadedConfig) -> Path | None:
+    folder = loaded.config.limits.temp_folder
+    return loaded.path(folder) if folder else None
+
+
 def check_fields(sets: list[FactorSet], label: Node, fields: tuple[str, ...]) -> list[str]:
     """Refuse a field that is no column of the bars; return warnings of optional ones that they lack."""
+    refuse_unknown_names(sets, fields)
     known = {*fields, *FIELDS}
     readers = [(factor.name, factor.node) for factors in sets for factor in factors.factors] + [("the label", label)]
     absent: dict[str, list[str]] = {}
@@ -122,170 +168,469 @@ def check_fields(sets: list[FactorSet], label: Node, fields: tuple[str, ...]) ->
     return [f"the bars have no {name}: {readers} will be missing everywhere" for name, readers in shown.items()]
 
 
-class _Ingest:
+def _number(part: Part) -> int:
+    """Return the number in a part's name."""
+    return int(part.path.rpartition("/")[2][5:10])
+
+
+def _of_bars(manifest: Manifest) -> list[Dataset]:
+    """Return the datasets that an ingest of news goes on from."""
+    datasets = (manifest.bars, manifest.calendar, manifest.instruments, manifest.quarantine)
+    return [dataset for dataset in datasets if dataset]
+
+
+class Ingest:
     """One ingest at work: the engine's connection, and the lists its summary is made of."""
 
-    def __init__(self, writer: StoreWriter, connection: duckdb.DuckDBPyConnection, progress: Progress) -> None:
+    def __init__(
+        self, writer: StoreWriter, loaded: LoadedConfig, progress: Progress, spill: Path, *, rescan: bool
+    ) -> None:
         self.writer = writer
-        self.connection = connection
+        self.loaded = loaded
         self.progress = progress
+        self.rescan = rescan
+        self.connection = connect(loaded.config.limits, spill)
         self.old = writer.current()
         self.written: list[str] = []
         self.warnings: list[str] = []
-        self.has_panel = False
+        self.columns: tuple[str, ...] = ()
+        """Of the bars, besides their keys: fields and groups."""
+        self.n_source_rows = 0
+        """Rows of the source that were read."""
+        self.arrivals = Arrivals(is_fresh=False, survey=Survey(), report=None)
 
-    def run(self, loaded: LoadedConfig, sets: list[FactorSet], label: Node, ahead: int) -> Manifest:
-        """Read the bars, compute what is stale, commit."""
-        config = loaded.config
-        fields, bars_print = self._read_bars(loaded)
-        for text in check_fields(sets, label, fields):
-            self._warn(text)
-        universe = self._universe(loaded)
-        benchmark = self._benchmark(loaded, config.bars)
-        bars = self._dataset(
-            "bars", bars_print, lambda: [("bars", f"SELECT * FROM bars ORDER BY {INSTRUMENT}, {DATETIME}")]
-        )
-        days = f"SELECT DISTINCT {DATETIME} FROM bars ORDER BY 1"
-        calendar = self._dataset("calendar", bars_print, lambda: [("calendar", days)])
-        datasets = {
-            factors.name: self._computed(
-                f"factors/{factors.name}", {f.name: f.node for f in factors.factors}, fields, bars_print
-            )
-            for factors in sets
-        }
-        label_set = self._computed("labels", {LABEL: label}, fields, bars_print, ahead)
-        n_instruments, first, last = self.connection.execute(
-            f"SELECT count(DISTINCT {INSTRUMENT}), min({DATETIME}), max({DATETIME}) FROM bars"
-        ).fetchall()[0]
+    def run(self, sets: list[FactorSet], label: Node, ahead: int) -> Manifest:
+        """Read what is new, compute what is stale, commit."""
+        config = self.loaded.config
+        files = stamps(config.bars, self.loaded.path(config.bars.path))
+        fields, groups = self.arrive(sets, label, ahead, files)
+        nodes = [factor.node for factors in sets for factor in factors.factors]
+        if refusal := refusal_of(foresee(self, sets, label, ahead), self.loaded):
+            raise refusal
+        bars, calendar, instruments, quarantine = self._bars_datasets()
+        universe = self._universe(instruments)
+        self.computer = Computer(
+            self.connection, self.writer, self.progress, config.limits, (*fields, *groups), fields,
+            padding=padding_rows([*nodes, label]), least=max(ahead, 1),
+            used=frozenset().union(*map(fields_of, nodes)) & {*fields},
+        )  # fmt: skip
+        self.bars = bars
+        label_set = self._labels(label, ahead, bars.fingerprint)
+        datasets = {factors.name: self._factors(factors, bars.fingerprint) for factors in sets}
+        benchmark = self._benchmark(config.bars)
+        first, last = self._span(calendar)
         manifest = Manifest(
-            qts_version=__version__, bars=bars, fields=fields, calendar=calendar, label=label_set, factor_sets=datasets,
-            universe=universe, benchmark=benchmark, n_instruments=n_instruments, first=first, last=last,
+            qts_version=__version__, bars=bars, fields=fields, groups=groups, calendar=calendar, label=label_set,
+            factor_sets=datasets, universe=universe, benchmark=benchmark, instruments=instruments,
+            quarantine=quarantine, arrival=self._arrival(fields, groups), files=files,
+            n_instruments=self._count_instruments(instruments), first=first, last=last,
         )  # fmt: skip
         if manifest != self.old or self.written:
             self.progress.stage("commit")
             self.writer.commit(manifest)
         return manifest
 
-    def _read_bars(self, loaded: LoadedConfig) -> tuple[tuple[str, ...], str]:
-        """Make the checked table `bars`; return its fields and the hash of its content."""
-        config = loaded.config.bars
-        path = loaded.path(config.path)
-        self.progress.stage("read bars")
-        make_raw(self.connection, config, path)
-        fields = clean_bars(self.connection, config, str(path))
-        self.connection.execute("DROP VIEW IF EXISTS raw" if config.source in ("parquet", "csv") else "DROP TABLE raw")
-        columns = ", ".join(map(quote_name, (INSTRUMENT, DATETIME, *fields)))
+    # Bars
+
+    def arrive(
+        self, sets: list[FactorSet], label: Node, ahead: int, files: dict[str, tuple[int, int]]
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Take in what is new, which writes nothing; return the bars' fields and groups."""
+        config = self.loaded.config
+        path = self.loaded.path(config.bars.path)
+        self._read_universe()
+        old = self.old
+        if old is None or not self._is_untouched(old, files):
+            self.progress.stage("read bars")
+            make_raw(self.connection, config.bars, path)
+            select = bars_select(self.connection, config.bars, str(path))
+            for text in check_fields(sets, label, (*select.fields, *select.groups)):
+                self._warn(text)
+            backs = [rows_back([factor.node for factor in factors.factors]) for factors in sets]
+            lookback = max([back for back in (*backs, rows_back([label], ahead)) if back is not None], default=0)
+            self.arrivals = self._take_in(select, path, files, lookback)
+            self.n_source_rows = self._count_source_rows()
+            fields, groups = select.fields, select.groups
+        else:
+            fields, groups = old.fields, old.groups
+            for text in check_fields(sets, label, (*fields, *groups)):
+                self._warn(text)
+        for text in self.arrivals.report.warnings() if self.arrivals.report else ():
+            self._warn(text)
+        self.columns = (*fields, *groups)
+        return fields, groups
+
+    def _count_source_rows(self) -> int:
+        """Return how many rows of the source were read: those of new files, or all."""
+        is_surveyed = self.connection.execute("FROM duckdb_tables() WHERE table_name = 'seen_parts'").fetchall()
+        is_all = is_surveyed or self.arrivals.is_fresh
+        rows = "SELECT sum(n_rows) FROM seen" if is_all else "SELECT count(*) FROM arrived WHERE is_new"
+        return int(self.connection.execute(rows).fetchall()[0][0] or 0)
+
+    def _arrival(self, fields: tuple[str, ...], groups: tuple[str, ...]) -> str:
+        """Return the hash of how rows are read and judged: another one makes every row a new one."""
+        config = self.loaded.config
+        reading = config.bars.model_dump(exclude={"path", "universe", "benchmark", "benchmark_instrument"})
+        return fingerprint(reading, config.check.model_dump(), fields, groups, duckdb.__version__)
+
+    def _is_untouched(self, old: Manifest, files: dict[str, tuple[int, int]]) -> bool:
+        """Return whether the source's files are those the store was made from, by name, size and time."""
+        return (
+            not self.rescan
+            and bool(files)
+            and old.files == files
+            and old.arrival == self._arrival(old.fields, old.groups)
+            and all(self.writer.is_whole(dataset) for dataset in _of_bars(old))
+        )
+
+    def _take_in(self, select: BarsSelect, path: Path, files: dict[str, tuple[int, int]], lookback: int) -> Arrivals:
+        check, today = self.loaded.config.check, today_somewhere()
+        old = self.old
+        if (
+            old is not None
+            and old.arrival == self._arrival(select.fields, select.groups)
+            and all(self.writer.is_whole(dataset) for dataset in _of_bars(old))
+        ):
+            known = read_parts(self.writer, old.instruments.parts)
+            self.connection.execute(f"CREATE TABLE known AS FROM {known}")
+            found = take_in_news(
+                self.connection, select, check, today,
+                known_bars=read_parts(self.writer, old.bars.parts),
+                known_days=read_parts(self.writer, old.calendar.parts),
+                lookback=lookback, news=self._news(select, path, files),
+            )  # fmt: skip
+            if found is not None:
+                return found
+        return take_in_all(self.connection, select, check, today, str(path))
+
+    def _news(self, select: BarsSelect, path: Path, files: dict[str, tuple[int, int]]) -> str | None:
+        """Return a SELECT of the rows of new files, if the files known before are all there as they were."""
+        known = self.old.files if self.old and not self.rescan else {}
+        new = [name for name in files if name not in known]
+        if not known or not new or any(files.get(name) != stamp for name, stamp in known.items()):
+            return None
+        paths = [str(named_file(name, path)) for name in new]
+        return f"{select.sql} WHERE {FILE_COLUMN} IN ({listed(paths)})"
+
+    def _bars_datasets(self) -> tuple[Dataset, Dataset, Dataset, Dataset | None]:
+        """Return bars, calendar, instruments and quarantine, brought up to date with what arrived."""
+        old = self.old
+        if self.arrivals.is_nothing and old is not None:
+            return old.bars, old.calendar, old.instruments, old.quarantine
+        fresh = self.bars_print()
+        bars = self._evolved("bars", fresh, "", "SELECT * EXCLUDE (is_new) FROM arrived WHERE is_new")
+        calendar = self._rewritten("calendar", fresh, f"SELECT {DATETIME} FROM calendar ORDER BY 1")
+        instruments = self._rewritten("instruments", fresh, f"{self.state()} ORDER BY {INSTRUMENT}")
+        return bars, calendar, instruments, self._quarantine(fresh)
+
+    def bars_print(self) -> str:
+        """Return the hash of the bars with what arrived."""
+        if self.arrivals.is_nothing and self.old is not None:
+            return self.old.bars.fingerprint
         content = self.connection.execute(
-            f"SELECT count(*), bit_xor(hash({columns})), sum(hash({columns})) FROM bars"
-        ).fetchone()
-        return fields, fingerprint(fields, content, duckdb.__version__)
+            f"SELECT count(*), sum(n_rows), bit_xor(hash({INSTRUMENT}, n_rows, mixed, total)) FROM seen"
+        ).fetchall()[0]
+        return fingerprint(content, self.loaded.config.check.model_dump(), duckdb.__version__)
+
+    def state(self) -> str:
+        """Return a SELECT of each instrument's first and last bar and the sums of its rows in the source."""
+        if self.arrivals.is_nothing and self.old is not None:
+            return f"SELECT * FROM {read_parts(self.writer, self.old.instruments.parts)}"
+        changed = self.arrivals.survey.changed
+        known = (
+            ""
+            if self.arrivals.is_fresh
+            else f"LEFT JOIN (FROM known WHERE {INSTRUMENT} NOT IN ({listed(changed)})) AS k USING ({INSTRUMENT})"
+        )
+        bar = "c.{0}" if self.arrivals.is_fresh else "coalesce(c.{0}, k.{0})"
+        days = ", ".join(f"{bar.format(name)} AS {name}" for name in ("first_bar", "last_bar"))
+        spans = (
+            f"SELECT {INSTRUMENT}, f.{DATETIME} AS first_bar, l.{DATETIME} AS last_bar FROM spans "
+            f"JOIN calendar AS f ON f.position = spans.first JOIN calendar AS l ON l.position = spans.last"
+        )
+        return f"SELECT s.*, {days} FROM seen AS s LEFT JOIN ({spans}) AS c USING ({INSTRUMENT}) {known}"
+
+    def _quarantine(self, fresh: str) -> Dataset | None:
+        """Keep what was put aside, but for instruments that were taken in anew."""
+        select = self.put_aside()
+        if not self.connection.execute(f"SELECT count(*) FROM ({select})").fetchall()[0][0]:
+            return None
+        return self._rewritten("quarantine", fresh, f"{select} ORDER BY {INSTRUMENT}, {DATETIME}")
+
+    def put_aside(self) -> str:
+        """Return a SELECT of the rows in quarantine, with those that arrived."""
+        select = "SELECT * FROM quarantined"
+        old = self.old.quarantine if self.old and not self.arrivals.is_fresh else None
+        if old:
+            kept = without(read_parts(self.writer, old.parts), self.replaced())
+            select = f"{kept} UNION ALL BY NAME {select}"
+        return select
+
+    def replaced(self) -> tuple[str, ...]:
+        """Return known instruments whose rows so far no longer count."""
+        survey = self.arrivals.survey
+        return (*survey.restated, *survey.gone)
+
+    def _span(self, calendar: Dataset) -> tuple[date, date]:
+        days = read_parts(self.writer, calendar.parts)
+        first, last = self.connection.execute(f"SELECT min({DATETIME}), max({DATETIME}) FROM {days}").fetchall()[0]
+        return first, last
+
+    def _count_instruments(self, instruments: Dataset) -> int:
+        state = read_parts(self.writer, instruments.parts)
+        return int(self.connection.execute(f"SELECT count(first_bar) FROM {state}").fetchall()[0][0])
+
+    # Datasets
+
+    def _rewritten(self, folder: str, fresh: str, select: str) -> Dataset:
+        """Return a small dataset written anew, unless it is the one it was."""
+        if old := self.unchanged(folder, fresh):
+            return old
+        name = folder.rpartition("/")[2]
+        part = self.writer.write_part(self.connection, select, folder, f"{name}-{fresh[:8]}")
+        self.written.append(folder)
+        return Dataset(fingerprint=fresh, parts=(part,))
+
+    def unchanged(self, folder: str, fresh: str) -> Dataset | None:
+        """Return a dataset of the store if it is what it would be made anew."""
+        old = self.old.datasets().get(folder) if self.old else None
+        return old if old and old.fingerprint == fresh and self.writer.is_whole(old) else None
+
+    def _evolved(self, folder: str, fresh: str, recipe: str, news: str) -> Dataset:
+        """Return a dataset with the rows of a SELECT: all there are, or what comes on top of those it has."""
+        old = self.old.datasets().get(folder) if self.old else None
+        if old is None or self.arrivals.is_fresh:
+            part = self.writer.write_part(
+                self.connection, f"{news} ORDER BY {INSTRUMENT}, {DATETIME}", folder, f"part-00000-{fresh[:8]}"
+            )
+            self.written.append(folder)
+            return Dataset(fingerprint=fresh, parts=(part,), recipe=recipe)
+        parts = self._kept_parts(folder, old.parts, fresh)
+        part = self.writer.write_part(
+            self.connection, f"{news} ORDER BY {INSTRUMENT}, {DATETIME}", folder, f"{self._next(parts)}-{fresh[:8]}"
+        )
+        self.written.append(folder)
+        parts = self._compacted(folder, [*parts, part] if part.n_rows else parts, fresh)
+        return Dataset(fingerprint=fresh, parts=tuple(parts), recipe=recipe)
+
+    @staticmethod
+    def _next(parts: Sequence[Part]) -> str:
+        """Return a name that no part of the dataset has."""
+        return f"part-{1 + max((_number(part) for part in parts), default=-1):05d}"
+
+    def _kept_parts(self, folder: str, parts: Sequence[Part], fresh: str) -> list[Part]:
+        """Return parts without the rows of replaced instruments; parts that have none are left as they are."""
+        kept = []
+        for part in parts:
+            touched = self.count_replaced(part)
+            if not touched:
+                kept.append(part)
+            elif touched < part.n_rows:
+                name = part.path.rpartition("/")[2][:10]
+                rows = without(read_parts(self.writer, [part]), self.replaced())
+                select = f"{rows} ORDER BY {INSTRUMENT}, {DATETIME}"
+                kept.append(self.writer.write_part(self.connection, select, folder, f"{name}-{fresh[:8]}"))
+        return kept
+
+    def count_replaced(self, part: Part) -> int:
+        """Return how many rows of a part are of replaced instruments."""
+        names = self.replaced()
+        if not names:
+            return 0
+        rows = read_parts(self.writer, [part])
+        found = self.connection.execute(f"SELECT count(*) FROM {rows} WHERE {INSTRUMENT} IN ({listed(names)})")
+        return int(found.fetchall()[0][0])
+
+    def _compacted(self, folder: str, parts: Sequence[Part], fresh: str) -> list[Part]:
+        """Merge small parts as long as there are many of one size."""
+        held = list(parts)
+        while merged := parts_to_merge(held):
+            self.progress.stage(f"compact {folder}")
+            rows = f"SELECT * FROM {read_parts(self.writer, merged)} ORDER BY {INSTRUMENT}, {DATETIME}"
+            whole = self.writer.write_part(self.connection, rows, folder, f"{self._next(held)}-{fresh[:8]}")
+            held = [part for part in held if part not in merged] + [whole]
+        return held
+
+    @staticmethod
+    def label_recipe(label: Node, ahead: int) -> str:
+        """Return the hash of how the label is made, whatever from."""
+        return fingerprint(render(label), ahead, COMPILER)
+
+    @staticmethod
+    def factors_recipe(factors: FactorSet) -> str:
+        """Return the hash of how a set's factors are made, whatever from."""
+        return fingerprint([(factor.name, render(factor.node)) for factor in factors.factors], COMPILER)
+
+    def _labels(self, label: Node, ahead: int, bars_print: str) -> Dataset:
+        """Return the label: settled rows in parts, and those that later bars will settle in a tail of their own."""
+        recipe = self.label_recipe(label, ahead)
+        fresh = fingerprint(bars_print, recipe)
+        old = self.old.label if self.old else None
+        if kept := self.unchanged("labels", fresh):
+            return kept
+        panel = self.panel_of([label], recipe, old, also=ahead)
+        is_news = panel != WHOLE_PANEL
+        self._lay_out(panel)
+        self.computer.label_rows(panel, label, ahead)
+        settled = f"SELECT * EXCLUDE ({ROWS_LEFT}) FROM label_rows WHERE {ROWS_LEFT} >= {ahead}"
+        tail = f"SELECT * EXCLUDE ({ROWS_LEFT}) FROM label_rows WHERE {ROWS_LEFT} < {ahead}"
+        by_key = f"ORDER BY {INSTRUMENT}, {DATETIME}"
+        if is_news and old is not None:
+            parts = self._kept_parts("labels", old.parts, fresh)
+            if old.tail:
+                tail = f"{tail} UNION ALL {self.kept_tail(old.tail)}"
+        else:
+            parts = []
+        new = self.writer.write_part(
+            self.connection, f"{settled} {by_key}", "labels", f"{self._next(parts)}-{fresh[:8]}"
+        )
+        parts = self._compacted("labels", [*parts, new] if new.n_rows else parts, fresh)
+        tail_part = self.writer.write_part(
+            self.connection, f"SELECT * FROM ({tail}) {by_key}", "labels", f"tail-{fresh[:8]}"
+        )
+        self.connection.execute("DROP TABLE label_rows")
+        self.written.append("labels")
+        return Dataset(
+            fingerprint=fresh, parts=tuple(parts), recipe=recipe, tail=tail_part if tail_part.n_rows else None,
+            expressions={LABEL: render(label)}, ahead=ahead,
+        )  # fmt: skip
+
+    def kept_tail(self, tail: Part) -> str:
+        """Return a SELECT of the unsettled labels that news leaves as they are."""
+        names = (*self.arrivals.survey.grown, *self.replaced())
+        # of a grown instrument whose new rows were all put aside nothing was computed
+        asked = {row[0] for row in self.connection.execute(f"SELECT {INSTRUMENT} FROM spans").fetchall()}
+        names = tuple(name for name in names if name in asked or name in self.replaced())
+        return without(read_parts(self.writer, [tail]), names)
+
+    def _factors(self, factors: FactorSet, bars_print: str) -> Dataset:
+        """Return a factor set's dataset: as it is, with new rows, or computed anew."""
+        nodes = {factor.name: factor.node for factor in factors.factors}
+        spelled = {name: render(node) for name, node in nodes.items()}
+        folder = f"factors/{factors.name}"
+        recipe = self.factors_recipe(factors)
+        fresh = fingerprint(bars_print, recipe)
+        old = self.old.factor_sets.get(factors.name) if self.old else None
+        if kept := self.unchanged(folder, fresh):
+            return kept
+        self._check_instruments(nodes)
+        panel = self.panel_of(list(nodes.values()), recipe, old)
+        is_news = panel != WHOLE_PANEL
+        self._lay_out(panel)
+        parts = self._kept_parts(folder, old.parts, fresh) if is_news and old else []
+        first = 1 + max((_number(part) for part in parts), default=-1)
+        made = self.computer.factor_parts(panel, nodes, folder, lambda at: f"part-{first + at:05d}-{fresh[:8]}")
+        parts = [*parts, *(part for part in made if part.n_rows or not parts)]
+        if is_news:
+            parts = self._compacted(folder, parts, fresh)
+        self.written.append(folder)
+        return Dataset(fingerprint=fresh, parts=tuple(parts), recipe=recipe, expressions=spelled)
+
+    def panel_of(self, nodes: Sequence[Node], recipe: str, old: Dataset | None, also: int = 0) -> str:
+        """Return the panel that stale expressions are computed over; all but WHOLE_PANEL ask only for new rows."""
+        survey = self.arrivals.survey
+        can_grow = (
+            not self.arrivals.is_fresh
+            and not self.arrivals.is_nothing
+            and old is not None
+            and old.recipe == recipe
+            and self.old is not None
+            and old.fingerprint == fingerprint(self.old.bars.fingerprint, recipe)
+            and self.writer.is_whole(old)
+        )
+        if can_grow and any(crosses(node) for node in nodes):
+            # a day of the past with one more instrument is another day for all of them
+            can_grow = not (survey.changed or survey.gone) and self._news_are_later(self.old)
+        if not can_grow:
+            return WHOLE_PANEL
+        return NEWS_PANEL if rows_back(nodes, also) is not None else HISTORY_PANEL
+
+    def _lay_out(self, panel: str) -> None:
+        """Lay out a panel, unless it was before."""
+        if self.computer.has(panel):
+            return
+        if panel == NEWS_PANEL:
+            self.computer.lay_out("arrived", panel)
+        elif panel == HISTORY_PANEL:
+            names = listed([name for (name,) in self.connection.execute(f"SELECT {INSTRUMENT} FROM spans").fetchall()])
+            bars = read_parts(self.writer, self.bars.parts)
+            self.computer.lay_out_whole(bars, panel, f"{INSTRUMENT} IN ({names})")
+        elif self.arrivals.is_fresh:
+            self.computer.lay_out("arrived", panel)
+            self.connection.execute("DROP TABLE arrived")
+        else:
+            self._lay_out_everything()
+
+    def _news_are_later(self, old: Manifest | None) -> bool:
+        """Return whether every new row lies behind the last known day of all."""
+        earliest = self.connection.execute(f"SELECT min({DATETIME}) FROM arrived WHERE is_new").fetchall()[0][0]
+        return old is not None and (earliest is None or earliest > old.last)
+
+    def _lay_out_everything(self) -> None:
+        """Lay out all bars of the store, for expressions that it does not hold yet."""
+        if not self.connection.execute("FROM duckdb_tables() WHERE table_name = 'calendar'").fetchall():
+            make_calendar(
+                self.connection, f"SELECT DISTINCT {DATETIME} FROM {read_parts(self.writer, self.bars.parts)}"
+            )
+        if not self.connection.execute("FROM duckdb_tables() WHERE table_name = 'spans'").fetchall():
+            self.connection.execute("CREATE TABLE spans AS SELECT 1")
+        self.computer.lay_out_whole(read_parts(self.writer, self.bars.parts), WHOLE_PANEL, "true")
 
     def _warn(self, text: str) -> None:
         self.warnings.append(text)
         self.progress.warn(text)
 
-    def _dataset(
-        self,
-        folder: str,
-        fresh: str,
-        parts: Callable[[], Iterable[tuple[str, str]]],
-        expressions: dict[str, str] | None = None,
-        ahead: int = 0,
-    ) -> Dataset:
-        """Return a dataset as it is if it is fresh and whole, else written anew by `parts`."""
-        old = self.old.datasets().get(folder) if self.old else None
-        if old and old.fingerprint == fresh and self.writer.is_whole(old):
-            return old
-        made = [
-            self.writer.write_part(self.connection, select, folder, f"{name}-{fresh[:8]}") for name, select in parts()
-        ]
-        self.written.append(folder)
-        return Dataset(fingerprint=fresh, parts=tuple(made), expressions=expressions or {}, ahead=ahead)
-
-    def _computed(
-        self, folder: str, nodes: dict[str, Node], fields: tuple[str, ...], bars_print: str, ahead: int = 0
-    ) -> Dataset:
-        """Return a dataset of expressions over the panel."""
-        spelled = {name: render(node) for name, node in nodes.items()}
-        fresh = fingerprint(bars_print, list(spelled.items()), COMPILER)
-        return self._dataset(folder, fresh, lambda: self._computed_parts(folder, nodes, fields), spelled, ahead)
-
-    def _computed_parts(
-        self, folder: str, nodes: dict[str, Node], fields: tuple[str, ...]
-    ) -> Iterator[tuple[str, str]]:
-        if not self.has_panel:
-            self.progress.stage("lay out the panel")
-            make_panel(self.connection, fields)
-            self.has_panel = True
-        whole = compile_select(nodes, fields, "panel")
-        self._check_instruments(whole.instruments)
-        buckets: list[tuple[str, str] | None] = [None] if whole.instruments else [*self._buckets()]
-        self.progress.stage(f"compute {folder}", len(buckets))
-        names = ", ".join(map(quote_name, nodes))
-        if folder == "labels":
-            nodes = {**nodes, HAS_BAR: _HAS_CLOSE}
-            names += f", {quote_name(HAS_BAR)} = 1 AS {quote_name(HAS_BAR)}"
-        for at, bucket in enumerate(buckets):
-            source = "panel"
-            if bucket:
-                low, high = map(quote_text, bucket)
-                source = f"(SELECT * FROM panel WHERE {INSTRUMENT} BETWEEN {low} AND {high})"
-            sql = compile_select(nodes, fields, source).sql
-            yield (
-                f"part-{at:05d}",
-                f"SELECT CAST({INSTRUMENT} AS VARCHAR) AS {INSTRUMENT}, {DATETIME}, {names} FROM ({sql}) AS computed "
-                f"ORDER BY computed.{INSTRUMENT}, {ROW_COLUMN}",
-            )
-            self.progress.advance()
-
-    def _check_instruments(self, named: frozenset[str]) -> None:
-        for name in sorted(named):
+    def _check_instruments(self, nodes: Mapping[str, Node]) -> None:
+        crossing = {name: node for name, node in nodes.items() if crosses(node)}
+        for name in sorted(compile_select(crossing, self.computer.fields, "panel").instruments):
             found = self.connection.execute(
-                f"SELECT 1 FROM bars WHERE {INSTRUMENT} = {quote_text(name)} LIMIT 1"
+                f"SELECT 1 FROM {read_parts(self.writer, self.bars.parts)} WHERE {INSTRUMENT} = {quote_text(name)} LIMIT 1"
             ).fetchone()
             if not found:
                 raise ConfigError(
                     f'an expression names the instrument "{name}", which has no bars', hint="add its bars"
                 )
 
-    def _buckets(self) -> list[tuple[str, str]]:
-        """Return first and last instrument of each bucket, by about equal rows."""
-        rows = self.connection.execute(
-            f"SELECT min(name), max(name) FROM (SELECT CAST({INSTRUMENT} AS VARCHAR) AS name, "
-            f"(sum(count(*)) OVER (ORDER BY {INSTRUMENT}) - 1) // {BUCKET_ROWS} AS bucket FROM panel GROUP BY {INSTRUMENT}) "
-            f"GROUP BY bucket ORDER BY bucket"
-        ).fetchall()
-        return [(low, high) for low, high in rows]
+    def _read_universe(self) -> None:
+        """Make the table `universe`, if there is one; the gate looks at it too."""
+        if self.loaded.config.bars.universe is not None:
+            read_universe(self.connection, self.loaded.path(self.loaded.config.bars.universe))
 
-    def _universe(self, loaded: LoadedConfig) -> Dataset | None:
-        if loaded.config.bars.universe is None:
+    def _universe(self, instruments: Dataset) -> Dataset | None:
+        if self.loaded.config.bars.universe is None:
             return None
-        path = loaded.path(loaded.config.bars.universe)
-        read_universe(self.connection, path)
-        absent = self.connection.execute(
-            f"SELECT count(DISTINCT {INSTRUMENT}), any_value({INSTRUMENT}) FROM universe ANTI JOIN bars USING ({INSTRUMENT})"
+        bars = f"(SELECT {INSTRUMENT} FROM {read_parts(self.writer, instruments.parts)} WHERE first_bar IS NOT NULL)"
+        found = self.connection.execute(
+            f"SELECT any_value({INSTRUMENT}), count(*) FILTER ({INSTRUMENT} IN {bars}) FROM universe"
         ).fetchall()[0]
-        listed = self.connection.execute(f"SELECT count(DISTINCT {INSTRUMENT}) FROM universe").fetchall()[0][0]
-        if absent[0] == listed:
+        if not found[1]:
+            path = self.loaded.path(self.loaded.config.bars.universe)
             raise InputError(
-                f"no member of the universe {path} has bars (as {absent[1]})", hint="do both use the same names?"
+                f"no member of the universe {path} has bars (as {found[0]})", hint="do both use the same names?"
             )
-        if absent[0]:
-            self._warn(f"{absent[0]} of {listed} members of the universe have no bars, as {absent[1]}")
-        rows = self.connection.execute(f'SELECT {INSTRUMENT}, "{START}", "{END}" FROM universe ORDER BY ALL').fetchall()
-        select = f'SELECT {INSTRUMENT}, "{START}", "{END}" FROM universe ORDER BY ALL'
-        return self._dataset("universes", fingerprint(rows), lambda: [("universe", select)])
+        return self._rewritten("universes", *self._universe_rows())
 
-    def _benchmark(self, loaded: LoadedConfig, bars: BarsConfig) -> Dataset | None:
+    def _universe_rows(self) -> tuple[str, str]:
+        """Return the hash and the SELECT of the members."""
+        select = f'SELECT {INSTRUMENT}, "{START}", "{END}" FROM universe ORDER BY ALL'
+        return fingerprint(self.connection.execute(select).fetchall()), select
+
+    def _benchmark(self, bars: BarsConfig) -> Dataset | None:
         """Keep the benchmark's bars: an instrument of the bars, or a file of its own."""
         if bars.benchmark is None:
             return None
-        path = loaded.path(Path(bars.benchmark))
+        path = self.loaded.path(Path(bars.benchmark))
         if not path.is_file():
-            return self._benchmark_part("bars", f"{INSTRUMENT} = {quote_text(bars.benchmark)}", bars.benchmark)
-        engine = connect(loaded.config.limits)
+            rows = read_parts(self.writer, self.bars.parts)
+            return self._rewritten("benchmark", *self._benchmark_rows(rows, bars.benchmark, bars.benchmark))
+        wanted = self._read_benchmark(bars, path)
+        return self._rewritten("benchmark", *self._benchmark_rows("benchmark_rows", wanted, str(path)))
+
+    def _read_benchmark(self, bars: BarsConfig, path: Path) -> str:
+        """Register the bars of the benchmark's file; return which instrument it is."""
+        engine = connect(self.loaded.config.limits)
         source = "csv" if path.name.endswith((".csv", ".csv.gz")) else "parquet"
-        config = bars.model_copy(update={"source": source, "table": None, "query": None})
+        config = bars.model_copy(update={"source": source, "table": None, "query": None, "groups": ()})
         make_raw(engine, config, path)
         clean_bars(engine, config, str(path))
         names = [row[0] for row in engine.execute(f"SELECT DISTINCT {INSTRUMENT} FROM bars ORDER BY 1").fetchall()]
@@ -296,13 +641,41 @@ class _Ingest:
             raise InputError(f"the benchmark {path} holds {len(names)} instruments: {shown}", hint=hint)
         rows = engine.sql(f"SELECT * FROM bars ORDER BY {INSTRUMENT}, {DATETIME}").to_arrow_table()
         self.connection.register("benchmark_rows", rows)
-        return self._benchmark_part("benchmark_rows", f"{INSTRUMENT} = {quote_text(wanted)}", str(path))
+        return wanted
 
-    def _benchmark_part(self, relation: str, condition: str, name: str) -> Dataset:
-        select = f"SELECT * FROM {relation} WHERE {condition} ORDER BY {DATETIME}"
+    def _benchmark_rows(self, relation: str, instrument: str, name: str) -> tuple[str, str]:
+        """Return the hash and the SELECT of the benchmark's bars."""
+        select = f"SELECT * FROM {relation} WHERE {INSTRUMENT} = {quote_text(instrument)} ORDER BY {DATETIME}"
         content = self.connection.execute(f"SELECT count(*), bit_xor(hash(b)) FROM ({select}) AS b").fetchall()[0]
         if not content[0]:
             raise InputError(
                 f'the benchmark "{name}" is no instrument of the bars and no file', hint="check [bars] benchmark"
             )
-        return self._dataset("benchmark", fingerprint(content, duckdb.__version__), lambda: [("benchmark", select)])
+        return fingerprint(content, duckdb.__version__), select
+
+    # What is going to be done
+
+    def forecast(self, sets: list[FactorSet], label: Node, ahead: int) -> Forecast:
+        """Return what a run would do; writes nothing."""
+        config = self.loaded.config.bars
+        self.arrive(sets, label, ahead, stamps(config, self.loaded.path(config.path)))
+        small = [plan_rewritten(self, "universes", *self._universe_rows(), 3)] if config.universe is not None else []
+        if config.benchmark is not None:
+            small.append(self._plan_benchmark(config, config.benchmark))
+        return foresee(self, sets, label, ahead, small)
+
+    def _plan_benchmark(self, config: BarsConfig, name: str) -> Planned:
+        path = self.loaded.path(Path(name))
+        n_columns = len(self.columns)
+        if path.is_file():
+            wanted = self._read_benchmark(config, path)
+            return plan_rewritten(
+                self, "benchmark", *self._benchmark_rows("benchmark_rows", wanted, str(path)), n_columns
+            )
+        own = f"{INSTRUMENT} = {quote_text(name)}"
+        known = read_parts(self.writer, self.old.bars.parts) if self.old and not self.arrivals.is_fresh else None
+        kept = f"SELECT * FROM {known} WHERE {own}" if known and name not in self.replaced() else None
+        news = f"SELECT * EXCLUDE (is_new) FROM arrived WHERE is_new AND {own}"
+        rows = [select for select in (kept, None if self.arrivals.is_nothing else news) if select]
+        relation = f"({' UNION ALL BY NAME '.join(rows)})"
+        return plan_rewritten(self, "benchmark", *self._benchmark_rows(relation, name, name), n_columns)

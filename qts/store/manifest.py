@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from qts.errors import NoStoreError, StoreError
 
 MANIFEST = "manifest.json"
+FORMAT = 2
+"""Version of the disk format."""
 PREVIOUS = ".previous"
 """Where a commit puts the parts that it took out; the next commit removes them."""
 
@@ -31,32 +33,40 @@ class Part(_Record):
 
 
 class Dataset(_Record):
-    """Parts that together are one table, in the order of their rows."""
+    """Parts that together are one table; each is sorted by instrument and datetime, and no key stands in two."""
 
     fingerprint: str
     """Hash of everything the rows were made from."""
     parts: tuple[Part, ...]
     """Parts."""
+    recipe: str = ""
+    """Hash of how the rows are made, whatever from."""
+    tail: Part | None = None
+    """Rows that later bars will change; the next ingest replaces it."""
     expressions: dict[str, str] = {}
     """Column → expression, for computed columns; in order."""
     ahead: int = 0
     """Bars the columns look ahead; above 0 only in the label."""
 
+    def all_parts(self) -> tuple[Part, ...]:
+        """Return every part, the tail last."""
+        return (*self.parts, self.tail) if self.tail else self.parts
+
     @property
     def n_rows(self) -> int:
         """Rows of all parts."""
-        return sum(part.n_rows for part in self.parts)
+        return sum(part.n_rows for part in self.all_parts())
 
     @property
     def n_bytes(self) -> int:
         """Bytes of all parts."""
-        return sum(part.n_bytes for part in self.parts)
+        return sum(part.n_bytes for part in self.all_parts())
 
 
 class Manifest(_Record):
     """What the store holds; replaced in one atomic step, last in every commit."""
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     """Version of the disk format."""
     qts_version: str
     """The version that wrote it."""
@@ -64,6 +74,16 @@ class Manifest(_Record):
     """Checked bars: only days with a bar."""
     fields: tuple[str, ...]
     """The bars' fields."""
+    groups: tuple[str, ...] = ()
+    """The bars' columns of text."""
+    arrival: str
+    """Hash of how the bars are read and judged."""
+    instruments: Dataset
+    """Of each instrument the days and the hash of its rows in the source: what the next ingest compares with."""
+    quarantine: Dataset | None = None
+    """Rows that the data gate put aside, with the reason."""
+    files: dict[str, tuple[int, int]] = {}
+    """Files of the bar source → size and time of change; unchanged files need no reading."""
     calendar: Dataset
     """Every day on which some instrument has a bar."""
     label: Dataset
@@ -83,12 +103,14 @@ class Manifest(_Record):
 
     def datasets(self) -> dict[str, Dataset]:
         """Return every dataset under the folder it lives in."""
-        named = {"bars": self.bars, "calendar": self.calendar, "labels": self.label}
+        named = {"bars": self.bars, "calendar": self.calendar, "instruments": self.instruments, "labels": self.label}
         named |= {f"factors/{name}": dataset for name, dataset in self.factor_sets.items()}
         if self.universe:
             named["universes"] = self.universe
         if self.benchmark:
             named["benchmark"] = self.benchmark
+        if self.quarantine:
+            named["quarantine"] = self.quarantine
         return named
 
 
@@ -102,10 +124,16 @@ def read_manifest(folder: Path) -> Manifest:
     """Return the manifest of a store; raises StoreError if there is none or it is damaged."""
     file = folder / MANIFEST
     try:
-        return Manifest.model_validate_json(file.read_bytes())
+        text = file.read_bytes()
+        written = json.loads(text)
+        if isinstance(written, dict) and written.get("format") != FORMAT:
+            version = written.get("qts_version")
+            writer = f"qts {version}" if version else "another version of qts"
+            raise StoreError(f"the store {folder} has the format of {writer}", hint="run: qts ingest")
+        return Manifest.model_validate(written, strict=False)
     except (FileNotFoundError, NotADirectoryError):
         raise NoStoreError(f"no store at {folder}", hint="run: qts ingest") from None
-    except (OSError, ValidationError) as error:
+    except (OSError, ValueError) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
         raise StoreError(
             f"the store's manifest {file} is damaged: {reason}", hint=f"delete {file} and run: qts ingest"

@@ -42,7 +42,7 @@ class Store:
 
     def files(self, dataset: Dataset) -> list[str]:
         """Return the paths of a dataset's parts; raises StoreError if one is missing."""
-        return [self._file(part.path) for part in dataset.parts]
+        return [self._file(part.path) for part in dataset.all_parts()]
 
     def _file(self, path: str) -> str:
         """Return where a part lies: in its place, or retired by a writer that committed since this store was opened."""
@@ -75,15 +75,27 @@ class Store:
             low = np.searchsorted(calendar, np.datetime64(first, "D")) if first else 0
             high = np.searchsorted(calendar, np.datetime64(last, "D"), side="right") if last else len(calendar)
             bounds = (int(low), int(high))
-        instruments, instrument, day = self._keys(self.manifest.label, calendar)
+        instruments, instrument, day, order = self._keys(self.manifest.label, calendar)
         kept = np.ones(len(day), dtype=bool) if bounds is None else (day >= bounds[0]) & (day < bounds[1])
         values = np.empty((int(kept.sum()), len(columns)), dtype=np.float32, order="F")
+        orders = {self.manifest.label.fingerprint: order}
         for at, column in enumerate(columns):
-            table = self._table(self.dataset_of(column), [column])
-            if table.num_rows != len(day):
-                raise StoreError("the store's datasets have different rows", hint="run: qts ingest")
-            values[:, at] = table[column].to_numpy()[kept]
+            dataset = self.dataset_of(column)
+            if dataset.fingerprint not in orders:
+                orders[dataset.fingerprint] = self._order_like(dataset, calendar, instruments, instrument, day)
+            column_order = orders[dataset.fingerprint]
+            whole = self._table(dataset, [column])[column].to_numpy()
+            values[:, at] = (whole if column_order is None else whole[column_order])[kept]
         return PanelRows(instruments, instrument[kept], day[kept], tuple(columns), values)
+
+    def _order_like(
+        self, dataset: Dataset, calendar: np.ndarray, instruments: np.ndarray, instrument: np.ndarray, day: np.ndarray
+    ) -> np.ndarray | None:
+        """Return the order of a dataset's rows; raises StoreError if they are not the label's."""
+        names, codes, days, order = self._keys(dataset, calendar)
+        if not (np.array_equal(names, instruments) and np.array_equal(codes, instrument) and np.array_equal(days, day)):
+            raise StoreError("the store's datasets have different rows", hint="run: qts ingest --rescan")
+        return order
 
     def membership(
         self, instruments: np.ndarray, instrument: np.ndarray, day: np.ndarray, calendar: np.ndarray
@@ -114,7 +126,8 @@ class Store:
         return names
 
     def _table(self, dataset: Dataset, columns: list[str]) -> pa.Table:
-        return pa.concat_tables(self._read(file, columns) for file in self.files(dataset))
+        # a part may say of a column that it is never missing, another may not
+        return pa.concat_tables((self._read(file, columns) for file in self.files(dataset)), promote_options="default")
 
     def _read(self, file: str, columns: list[str]) -> pa.Table:
         try:
@@ -123,15 +136,25 @@ class Store:
             reason = str(error).partition("\n")[0]
             raise StoreError(f"{file} is damaged: {reason}", hint="delete it, then run: qts ingest") from error
 
-    def _keys(self, dataset: Dataset, calendar: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _keys(
+        self, dataset: Dataset, calendar: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+        """Return instruments, each row's instrument and day, sorted by both, and the order that sorts; None if it is sorted."""
         table = self._table(dataset, [INSTRUMENT, DATETIME])
         encoded = table[INSTRUMENT].combine_chunks().dictionary_encode()
         names = encoded.dictionary.to_numpy(zero_copy_only=False).astype(str)
-        order = np.argsort(names)
+        ranks = np.argsort(names)
         code_of = np.empty(len(names), dtype=np.int32)
-        code_of[order] = np.arange(len(names), dtype=np.int32)
+        code_of[ranks] = np.arange(len(names), dtype=np.int32)
         day = np.searchsorted(calendar, table[DATETIME].to_numpy().astype("datetime64[D]")).astype(np.int32)
-        return names[order], code_of[encoded.indices.to_numpy()], day
+        instrument = code_of[encoded.indices.to_numpy()]
+        keys = instrument.astype(np.int64) * max(len(calendar), 1) + day
+        if bool((keys[1:] > keys[:-1]).all()):
+            return names[ranks], instrument, day, None
+        order = np.argsort(keys, kind="stable")
+        if bool((np.diff(keys[order]) == 0).any()):
+            raise StoreError("a key stands twice in the store", hint="run: qts ingest --rescan")
+        return names[ranks], instrument[order], day[order], order
 
 
 def open_store(folder: Path) -> Store:

@@ -4,6 +4,7 @@ Killed at any moment, the store opens as it was before or as it is after. What a
 the next one.
 """
 
+import itertools
 import json
 import os
 import re
@@ -27,7 +28,7 @@ LOCK = ".lock"
 HOLDER = ".lock.json"
 STAGING = ".staging"
 _OUR_PART = re.compile(r"-[0-9a-f]{8}\.parquet$")
-FOLDERS = ("bars", "calendar", "labels", "factors", "universes", "benchmark")
+FOLDERS = ("bars", "calendar", "instruments", "labels", "factors", "universes", "benchmark", "quarantine")
 
 
 class StoreWriter:
@@ -40,7 +41,9 @@ class StoreWriter:
         self.folder = folder
         self._wait_seconds = wait_seconds
         self._lock = FileLock(folder / LOCK)
-        self._staged: list[tuple[Path, Path]] = []
+        self._staged: dict[Path, Path] = {}
+        """Where a part will lie → where it lies until the commit."""
+        self._numbers = itertools.count()
 
     def __enter__(self) -> Self:
         try:
@@ -94,28 +97,32 @@ class StoreWriter:
 
     def write_part(self, connection: duckdb.DuckDBPyConnection, select: str, folder: str, name: str) -> Part:
         """Write the rows of a SELECT as one Parquet file; it joins the store at `commit`."""
-        staged = self.folder / STAGING / f"{len(self._staged)}.tmp"
+        staged = self.folder / STAGING / f"{next(self._numbers)}.tmp"
         final = self.folder / folder / f"{name}.parquet"
         target = quote_text(str(staged))
         # Floats hardly repeat: without the limit every column first builds a dictionary in vain.
-        options = "FORMAT parquet, COMPRESSION snappy, DICTIONARY_SIZE_LIMIT 4096"
+        options = "FORMAT parquet, COMPRESSION snappy, DICTIONARY_SIZE_LIMIT 1"
         try:
             row = connection.execute(f"COPY ({select}) TO {target} ({options})").fetchone()
         except duckdb.IOException as error:
             raise QtsError(
                 f"cannot write {final}: {str(error).partition(chr(10))[0]}", hint="is the disk full?"
             ) from error
-        self._staged.append((staged, final))
+        self._staged[final] = staged
         return Part(path=f"{folder}/{name}.parquet", n_rows=int(row[0]) if row else 0, n_bytes=staged.stat().st_size)
+
+    def file_of(self, part: Part) -> Path:
+        """Return where a part lies at the moment, written by this ingest or by one before."""
+        return self._staged.get(self.folder / part.path, self.folder / part.path)
 
     def commit(self, manifest: Manifest) -> None:
         """Make the written parts and the manifest the store's present; then sweep what no longer counts."""
         try:
-            for staged, final in self._staged:
+            for final, staged in self._staged.items():
                 final.parent.mkdir(parents=True, exist_ok=True)
                 _sync(staged)
                 staged.replace(final)
-            for parent in {final.parent for _, final in self._staged}:
+            for parent in {final.parent for final in self._staged}:
                 _sync(parent)
             replace_file(self.folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
         except OSError as error:
@@ -127,7 +134,7 @@ class StoreWriter:
 
     def _sweep(self, manifest: Manifest) -> None:
         """Retire what no longer counts: a reader that opened the store before still finds it, until the next commit."""
-        counted = {part.path for dataset in manifest.datasets().values() for part in dataset.parts}
+        counted = {part.path for dataset in manifest.datasets().values() for part in dataset.all_parts()}
         shutil.rmtree(self.folder / PREVIOUS, ignore_errors=True)
         for folder in FOLDERS:
             for file in (self.folder / folder).rglob("*.parquet"):
@@ -138,7 +145,7 @@ class StoreWriter:
 
     def is_whole(self, dataset: Dataset) -> bool:
         """Return whether every part of a dataset is there in its full size, with a sound footer."""
-        return all(_is_sound(self.folder / part.path, part) for part in dataset.parts)
+        return all(_is_sound(self.folder / part.path, part) for part in dataset.all_parts())
 
 
 def replace_file(file: Path, content: bytes) -> None:

@@ -48,8 +48,8 @@ def test_every_command_has_a_sentence_three_examples_exit_codes_and_a_neighbour(
 @pytest.mark.parametrize(
     "arguments",
     [["ingest"], ["check"], ["window"], ["train"], ["predict"], ["predict", "--asof", "last"], ["eval"], ["run"],
-     ["status"], ["factors"], ["factors", "GAP"], ["models"], ["models", "lstm"], ["operators"], ["operators", "Mean"],
-     ["processors"], ["processors", "fillna"], ["query", "from label limit 3"], ["doctor"], ["schema"]],
+     ["eval", "--factors"], ["status"], ["factors"], ["factors", "GAP"], ["models"], ["models", "lstm"], ["operators"],
+     ["operators", "Mean"], ["processors"], ["processors", "fillna"], ["query", "from label limit 3"], ["doctor"], ["schema"]],
     ids=" ".join,
 )  # fmt: skip
 def test_json_is_one_object_with_a_schema_and_nothing_else_on_stdout(
@@ -89,9 +89,10 @@ def test_out_writes_a_file_in_the_format_of_its_name(tmp_path: Path, capsys: pyt
 
 @pytest.mark.usefixtures("_here")
 def test_narration_goes_to_stderr_and_quiet_silences_it(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["ingest"]) == 0
+    elsewhere = ["--set", "store.path=elsewhere"]
+    assert run(["ingest", *elsewhere]) == 0
     loud = capsys.readouterr()
-    assert run(["ingest", "-q"]) == 0
+    assert run(["ingest", "-q", *elsewhere]) == 0
     quiet = capsys.readouterr()
     assert "read bars" in loud.err
     assert "read bars" not in loud.out

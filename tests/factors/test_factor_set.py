@@ -71,7 +71,7 @@ def test_a_factor_that_looks_ahead_is_refused_with_the_part_that_does() -> None:
 
 def test_a_name_of_the_set_cannot_be_taken_again() -> None:
     with pytest.raises(ConfigError, match="two factors are called KMID"):
-        custom_set({"KMID": "$close/$open"}, ("KMID",), lambda name: name)
+        custom_set({"KMID": "$close/$open"}, load_factor_set("alpha158", Path()).factors, lambda name: name)
 
 
 def test_a_label_may_look_ahead_and_says_how_far() -> None:

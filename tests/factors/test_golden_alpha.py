@@ -7,8 +7,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from qts.expr.plan import padding_rows
 from qts.factors import load_factor_set, parse_label
 from tests.golden_market import GoldenMarket, column, disagreements, open_golden_market
+from tests.small_panel import LOWERINGS
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 LABELS = {
@@ -19,13 +21,14 @@ LOGARITHMS = ("CORR", "CORD")
 """Families with a 32-bit logarithm: numpy's differs by one unit from the rounded 64-bit one, and near-flat windows show it."""
 
 
-@pytest.fixture(scope="module")
-def market() -> Iterator[GoldenMarket]:
-    made = open_golden_market(GOLDEN)
+@pytest.fixture(scope="module", params=LOWERINGS)
+def market(request: pytest.FixtureRequest) -> Iterator[GoldenMarket]:
+    made = open_golden_market(GOLDEN, padding=60)
     labels = {name: parse_label(text, "label")[0] for name, text in LABELS.items()}
     for name in ("alpha158", "alpha360"):
         factors = {factor.name: factor.node for factor in load_factor_set(name, Path()).factors}
-        made.compute(factors | labels, name)
+        assert padding_rows(factors.values()) <= 60
+        made.compute(factors | labels, name, request.param)
         made.connection.execute(f"CREATE TABLE want_{name} AS SELECT * FROM '{GOLDEN}/factors/{name}.parquet'")
     made.connection.execute(f"CREATE TABLE unstable AS SELECT * FROM '{GOLDEN}/factors/alpha158_unstable.parquet'")
     yield made

@@ -109,7 +109,9 @@ def test_a_corrected_price_is_noticed(loaded: LoadedConfig) -> None:
     table = pq.read_table(file).to_pandas()
     table.loc[40, "close"] *= 1.01
     table.to_parquet(file)
-    assert set(ingest(loaded, SilentProgress()).written) == {"bars", "calendar", "factors/mine", "labels"}
+    result = ingest(loaded, SilentProgress())
+    assert set(result.written) == {"bars", "calendar", "instruments", "factors/mine", "labels"}
+    assert len(result.restated) == 1
 
 
 def test_a_part_that_was_lost_is_written_again(loaded: LoadedConfig) -> None:
