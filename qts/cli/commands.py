@@ -147,7 +147,8 @@ def _show_forecast(session: Session, *, rescan: bool) -> None:
         files = f"{found.n_files:,} files and the manifest"
         lines.append(f"{files}, about {found.n_bytes / 1e6:,.0f} MB in {found.store}")
     memory = f"{found.memory / 1e9:.1f} GB of memory at the peak, {found.least_memory / 1e9:.1f} GB at least"
-    lines.append(f"estimated: {memory}, {found.seconds:,.1f} s")
+    longer = " and more, because it spills to disk" if found.spills else ""
+    lines.append(f"estimated: {memory}, {found.seconds:,.1f} s{longer}")
     session.show("ingest", payload | (error_object(refusal) if refusal else {}), "\n".join(lines))
     if refusal:
         print_error(refusal, as_json=False)

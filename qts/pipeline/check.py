@@ -97,7 +97,7 @@ def _check_bars(loaded: LoadedConfig, progress: Progress, n_factors: int, *, wit
     if not n_bars:
         raise InputError(f"{path} has no rows", hint="a header alone is not enough")
     check_segments(loaded, first, last)
-    for text in check_fields(expand_factors(loaded), read_label(loaded)[0], select.fields):
+    for text in check_fields(expand_factors(loaded), read_label(loaded)[0], select.fields, select.groups):
         progress.warn(text)
     progress.stage("judge bars")
     source = f"({select.sql})"

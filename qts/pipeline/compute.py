@@ -29,7 +29,7 @@ BUCKET_ROWS = 1_400_000
 LEAST_BUCKET_ROWS = 50_000
 """The same, however little memory there is."""
 
-STREAMED_BYTES, WINDOWED_BYTES = 2.8, 9.0
+STREAMED_BYTES, WINDOWED_BYTES = 2.9, 9.0
 """Memory that a value takes while it is computed: its row waits for those of other streams, or is sorted."""
 
 NEWS_PANEL, HISTORY_PANEL, WHOLE_PANEL = "news_panel", "history_panel", "panel"

@@ -51,15 +51,18 @@ class Cost(NamedTuple):
 
 
 COSTS = {
-    "start": Cost(0.3e9, 200e6, "an ingest: the interpreter, its modules, the commit"),
-    "survey": Cost(300, 0, "a row of the source: read and compared with what the store was made from"),
-    "read": Cost(800, 140, "a row that arrives: read, sorted, judged"),
-    "panel": Cost(800, 100, "a row of the panel: laid out, its label computed"),
-    "factor": Cost(23, STREAMED_BYTES, "a value of a factor: computed row by row or from lags, and written"),
-    "rolling": Cost(27, 0, "a rolling window of a factor, each one once, and a row of the panel"),
+    "start": Cost(0.2e9, 150e6, "an ingest: the interpreter, its modules, the commit"),
+    "survey": Cost(120, 0, "a row of the source: read and compared with what the store was made from"),
+    "read": Cost(800, 100, "a row that arrives: read, sorted, judged"),
+    "panel": Cost(800, 60, "a row of the panel: laid out, its label computed"),
+    "factor": Cost(27, STREAMED_BYTES, "a value of a factor: computed row by row or from lags, and written"),
+    "rolling": Cost(21, 0, "a rolling window of a factor, each one once, and a row of the panel"),
     "windowed": Cost(250, WINDOWED_BYTES, "a value of a factor that cannot stream"),
 }
 """Kind of work → what it takes; the memory of `factor` and `windowed` is for rows of the buckets at work alone."""
+
+LEAST_MEMORY = 250_000_000
+"""Bytes that an ingest takes besides those of the smallest buckets at work."""
 
 VALUE_BYTES = 3.4
 """Size of a value in a part."""
@@ -112,8 +115,10 @@ class Forecast:
     """Bytes of memory at the peak, about."""
     least_memory: int
     """Bytes without which it cannot be done, about, whatever is spilled."""
+    spills: bool
+    """Whether the memory limit is under what it would like to have."""
     seconds: float
-    """About; on as many cores as `[limits] threads` allows."""
+    """About, on as many cores as `[limits] threads` allows; what is spilled takes longer."""
 
     @property
     def written(self) -> tuple[str, ...]:
@@ -191,16 +196,17 @@ def foresee(
     n_laid = sum(map(_length, scene.panels.values()))
     is_surveyed = not arrivals.is_fresh and work.n_source_rows > 0
     threads = n_threads(work.loaded.config.limits)
-    n_read = scene.n_arrived + (0 if is_surveyed else work.n_source_rows)
     shared = COSTS["survey"].nanoseconds * work.n_source_rows * is_surveyed
     shared += COSTS["read"].nanoseconds * scene.n_arrived + COSTS["panel"].nanoseconds * n_laid
-    memory = COSTS["start"].n_bytes + COSTS["read"].n_bytes * n_read + COSTS["panel"].n_bytes * n_laid + scene.at_work
+    memory = COSTS["start"].n_bytes + scene.at_work
+    memory += COSTS["read"].n_bytes * scene.n_arrived + COSTS["panel"].n_bytes * n_laid
     limit = work.loaded.config.limits.n_bytes
     return Forecast(
         store=work.writer.folder, datasets=tuple(datasets), n_source_rows=work.n_source_rows,
         is_fresh=arrivals.is_fresh, grown=arrivals.survey.grown, restated=arrivals.survey.restated,
         new=arrivals.survey.new, gone=arrivals.survey.gone, bucket_rows=scene.bucket_rows,
-        memory=int(min(memory, limit or memory)), least_memory=int(COSTS["start"].n_bytes + scene.least_at_work),
+        memory=int(min(memory, limit or memory)), least_memory=int(LEAST_MEMORY + scene.least_at_work),
+        spills=limit is not None and memory > limit,
         seconds=(COSTS["start"].nanoseconds + shared / threads + scene.nanoseconds) / 1e9,
     )  # fmt: skip
 
@@ -289,7 +295,8 @@ class _Scene:
         if grows is None and old is not None:
             n_new = max(sum(made) - old.n_rows, 0)
         planned = self._planned(folder, parts, n_new, sum(made) - n_new, len(nodes), n_read=_length(spans))
-        return replace(planned, is_compacted=is_compacted)
+        n_files = planned.n_files + self._n_edge_files(spans, nodes)
+        return replace(planned, n_files=n_files, is_compacted=is_compacted)
 
     # Their rows and parts
 
@@ -344,12 +351,15 @@ class _Scene:
         least = min(n_at_work, n_workers * LEAST_BUCKET_ROWS) * held
         least += min(n_at_work, n_workers * ROW_GROUP_ROWS) * len(nodes) * 4
         self.least_at_work = max(self.least_at_work, least)
-        back = rows_back(nodes)
-        if back and n_rows >= compute.EDGE_ROWS and not whole and all(map(is_streamable, nodes)):
-            # rows near gaps come apart; how many there are is not known yet, but for each instrument's first
-            n_edges = sum(min(span.length, self.padding + back) for span in spans)
-            buckets += [(-1, -1)] * len(cut([0, n_edges // 2], n_edges, fitting))
         return buckets
+
+    def _n_edge_files(self, spans: list[_Span], nodes: Sequence[Node]) -> int:
+        """Return the parts of rows near gaps, which come apart; of the gaps only each instrument's start is known yet."""
+        back = rows_back(nodes)
+        if not back or _length(spans) < compute.EDGE_ROWS or not all(map(is_streamable, nodes)):
+            return 0
+        starts = [at * (self.padding + back) for at in range(len(spans))]
+        return len(cut(starts, len(spans) * (self.padding + back), bucket_rows(self.limits, nodes)))
 
     def _parts_after(self, grows: Dataset | None, made: Sequence[int]) -> tuple[list[Part], bool]:
         """Return the parts of a dataset once `made` rows were added, and whether some were compacted."""

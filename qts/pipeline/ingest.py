@@ -19,7 +19,7 @@ from qts.columns import DATETIME, END, FIELDS, INSTRUMENT, LABEL, START
 from qts.config import BarsConfig, LoadedConfig
 from qts.errors import ConfigError, ConfigProblems, InputError
 from qts.expr.lookback import crosses
-from qts.expr.nodes import Node, fields_of, render
+from qts.expr.nodes import Node, fields_of, groups_of, render
 from qts.expr.plan import padding_rows
 from qts.expr.sql import ROWS_LEFT, compile_select, quote_text
 from qts.factors import FactorSet, custom_set, load_factor_set, parse_label, refuse_unknown_names
@@ -149,14 +149,21 @@ def _temp_folder(loaded: LoadedConfig) -> Path | None:
     return loaded.path(folder) if folder else None
 
 
-def check_fields(sets: list[FactorSet], label: Node, fields: tuple[str, ...]) -> list[str]:
-    """Refuse a field that is no column of the bars; return warnings of optional ones that they lack."""
-    refuse_unknown_names(sets, fields)
+def check_fields(
+    sets: list[FactorSet], label: Node, fields: tuple[str, ...], groups: tuple[str, ...] = ()
+) -> list[str]:
+    """Refuse a field or a group that is no column of the bars; return warnings of optional fields that they lack."""
+    refuse_unknown_names(sets, (*fields, *groups))
     known = {*fields, *FIELDS}
     readers = [(factor.name, factor.node) for factors in sets for factor in factors.factors] + [("the label", label)]
     absent: dict[str, list[str]] = {}
     for reader, node in readers:
+        for name in sorted(groups_of(node) - {*fields, *groups}):
+            hint = f'[bars] groups = ["{name}"] keeps it, if the bars have it'
+            raise ConfigError(f'{reader} groups by "{name}", but no such column is kept', hint=hint)
         for name in sorted(fields_of(node)):
+            if name in groups:
+                raise ConfigError(f"{reader} reads ${name} as a number, but it is text", hint=f'use it as by="{name}"')
             if name not in known:
                 hint = unknown_name_hint(name, fields)
                 raise ConfigError(f"{reader} reads ${name}, but the bars have no such column", hint=hint)
@@ -244,7 +251,7 @@ class Ingest:
             self.progress.stage("read bars")
             make_raw(self.connection, config.bars, path)
             select = bars_select(self.connection, config.bars, str(path))
-            for text in check_fields(sets, label, (*select.fields, *select.groups)):
+            for text in check_fields(sets, label, select.fields, select.groups):
                 self._warn(text)
             backs = [rows_back([factor.node for factor in factors.factors]) for factors in sets]
             lookback = max([back for back in (*backs, rows_back([label], ahead)) if back is not None], default=0)
@@ -253,7 +260,7 @@ class Ingest:
             fields, groups = select.fields, select.groups
         else:
             fields, groups = old.fields, old.groups
-            for text in check_fields(sets, label, (*fields, *groups)):
+            for text in check_fields(sets, label, fields, groups):
                 self._warn(text)
         for text in self.arrivals.report.warnings() if self.arrivals.report else ():
             self._warn(text)

@@ -1,6 +1,7 @@
 """Increments: whatever happens to the bars between two ingests, the store is what a first ingest would have made."""
 
 import os
+import re
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from qts.config import LoadedConfig, load_config
+from qts.errors import ConfigError
 from qts.pipeline import ingest as ingest_module
 from qts.pipeline.ingest import IngestResult, ingest
 from qts.progress import SilentProgress
@@ -348,3 +350,19 @@ def test_values_do_not_depend_on_threads_or_buckets(
     assert len(open_store(study.folder / "other").manifest.factor_sets["mine"].parts) >= 4
     for name, values in rows_of(study.folder / "other").items():
         np.testing.assert_array_equal(values, want[name], err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("factor", "message"),
+    [
+        ('CSRank($close, by="sector")', 'ODD groups by "sector", but no such column is kept'),
+        ("$industry + 1", "ODD reads $industry as a number, but it is text"),
+    ],
+)
+def test_a_group_that_is_no_column_and_a_text_that_is_no_number_are_refused(
+    study: LoadedConfig, factor: str, message: str
+) -> None:
+    pq.write_table(make_bars(), study.folder / "bars.parquet")
+    odd = load_config(study.file, assignments=[f"factors.custom.ODD='{factor}'"])
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        ingest(odd, SilentProgress())
