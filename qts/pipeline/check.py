@@ -15,7 +15,7 @@ from qts.config import LoadedConfig
 from qts.errors import ConfigProblems, InputError, QtsError
 from qts.pipeline.coverage import Coverage, cover
 from qts.pipeline.features import check_segments, needed_segments
-from qts.pipeline.ingest import check_fields, expand_factors, read_label
+from qts.pipeline.recipes import check_fields, expand_factors, read_label
 from qts.processors import check_processors
 from qts.progress import Progress
 from qts.store.engine import connect

@@ -12,7 +12,7 @@ from qts.config import LoadedConfig, SegmentsConfig, Table
 from qts.errors import ConfigError, ConfigProblems, DataCheckError, QtsError, StoreError
 from qts.expr.nodes import fields_of, render
 from qts.expr.parse import parse
-from qts.pipeline.ingest import expand_factors, read_label
+from qts.pipeline.recipes import expand_factors, read_label
 from qts.processors import Block, apply_chain, check_processors, fit_chain
 from qts.registry import unknown_name_hint
 from qts.store import Store, fingerprint

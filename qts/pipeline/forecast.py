@@ -32,12 +32,13 @@ from qts.pipeline.compute import (
     read_parts,
     rows_back,
 )
+from qts.pipeline.recipes import factors_recipe, label_recipe
 from qts.store import Dataset, Manifest, Part, fingerprint
 from qts.store.compact import parts_to_merge
 from qts.store.engine import n_threads
 
 if TYPE_CHECKING:
-    from qts.pipeline.ingest import Ingest
+    from qts.pipeline.ingest_work import Ingest
 
 
 class Cost(NamedTuple):
@@ -261,7 +262,7 @@ class _Scene:
     def labels(self, label: Node, ahead: int) -> Planned:
         """Look at the label."""
         work, old = self.work, self.work.old.label if self.work.old else None
-        recipe = work.label_recipe(label, ahead)
+        recipe = label_recipe(label, ahead)
         if kept := work.unchanged("labels", fingerprint(self.bars_print, recipe)):
             return Planned("labels", n_rows=kept.n_rows, is_up_to_date=True)
         panel = work.panel_of([label], recipe, old, also=ahead)
@@ -282,7 +283,7 @@ class _Scene:
         """Look at a factor set."""
         folder, nodes = f"factors/{factors.name}", [factor.node for factor in factors.factors]
         work, old = self.work, self.work.old.factor_sets.get(factors.name) if self.work.old else None
-        recipe = work.factors_recipe(factors)
+        recipe = factors_recipe(factors)
         if kept := work.unchanged(folder, fingerprint(self.bars_print, recipe)):
             return Planned(folder, n_rows=kept.n_rows, is_up_to_date=True)
         panel = work.panel_of(nodes, recipe, old)

@@ -16,7 +16,7 @@ from qts.expr.sql import compile_select
 from qts.factors import Factor
 from qts.models import load_architecture, model_names
 from qts.pipeline.features import read_blocks
-from qts.pipeline.ingest import expand_factors
+from qts.pipeline.recipes import expand_factors
 from qts.processors import PROCESSORS
 from qts.registry import unknown_name_hint
 from qts.store import Store, open_store

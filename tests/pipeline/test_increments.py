@@ -15,7 +15,7 @@ import pytest
 
 from qts.config import LoadedConfig, load_config
 from qts.errors import ConfigError
-from qts.pipeline import ingest as ingest_module
+from qts.pipeline import ingest_work, recipes
 from qts.pipeline.ingest import IngestResult, ingest
 from qts.progress import SilentProgress
 from qts.store import open_store
@@ -264,7 +264,7 @@ def test_another_version_of_the_compiler_computes_everything_anew(
     study: LoadedConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take_in(study, make_bars())
-    monkeypatch.setattr(ingest_module, "COMPILER", 999)
+    monkeypatch.setattr(recipes, "COMPILER", 999)
     result = ingest(study, SilentProgress())
     assert result.written == ("labels", "factors/mine", "factors/custom")
     assert_as_if_new(study)
@@ -276,7 +276,7 @@ def test_unchanged_files_are_not_read(study: LoadedConfig, monkeypatch: pytest.M
     def refuse(*_: object) -> None:
         raise AssertionError("the source was read")
 
-    monkeypatch.setattr(ingest_module, "make_raw", refuse)
+    monkeypatch.setattr(ingest_work, "make_raw", refuse)
     assert ingest(study, SilentProgress()).is_up_to_date
 
 
