@@ -199,6 +199,8 @@ class WindowConfig(Table):
     """What stands in for days an instrument has no row: nothing (NaN), the row before, or else the row after."""
     history: Literal["instrument", "universe"] = "instrument"
     """`instrument`: every row the instrument has; `universe`: only the rows while it was a member, as Qlib does."""
+    relative_to: dict[str, str] = Field(default={})
+    """Feature → feature: the window of the one is divided by the newest value of the other, plus 1e-12."""
 
 
 class TrainConfig(Table):

@@ -13,8 +13,8 @@ from qts.expr.nodes import Call, Field, Node, Number
 MARGIN = 1e-6
 """Relative widening of what a window computes: rounding may carry a mean a little beyond its values."""
 
-LARGEST = 1e38
-"""Beyond this an interval proves nothing: 32 bits end at 3.4e38."""
+LARGEST, SMALLEST = 1e38, 1e-30
+"""Beyond these an interval proves nothing: 32 bits end at 3.4e38, and near 1e-38 they round to 0."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,11 @@ def _corners(a: Interval, b: Interval, combine: Callable[[float, float], float])
 
 
 def _quotient(a: Interval, b: Interval) -> Interval | None:
-    return None if b.low <= 0 <= b.high else _corners(a, b, lambda x, y: x / y)
+    return None if b.low <= SMALLEST and b.high >= -SMALLEST else _corners(a, b, lambda x, y: x / y)
 
 
 def _logarithm(x: Interval) -> Interval | None:
-    return Interval(math.log(x.low), math.log(x.high)) if x.low > 0 else None
+    return Interval(math.log(x.low), math.log(x.high)) if x.low > SMALLEST else None
 
 
 def _magnitude(x: Interval) -> Interval:

@@ -154,13 +154,13 @@ class Computer:
 
         return [partial(write, bucket) for bucket in self._buckets(panel, nodes.values())]
 
-    def label_rows(self, panel: str, label: Node, ahead: int) -> None:
+    def label_rows(self, connection: duckdb.DuckDBPyConnection, panel: str, label: Node, ahead: int) -> None:
         """Make the table `label_rows`: label, `has_bar` and rows left, for what a panel asks for and `ahead` rows before."""
         nodes = {LABEL: label, HAS_BAR: _HAS_CLOSE}
         self.progress.stage("compute labels")
         wanted = f"{ROWS_SINCE} >= {-ahead}"
         select = compile_panel(nodes, self.fields, self._bounds[panel], panel, wanted=wanted).sql
-        self.connection.execute(
+        connection.execute(
             f"CREATE TABLE label_rows AS SELECT CAST({INSTRUMENT} AS VARCHAR) AS {INSTRUMENT}, {DATETIME}, "
             f"{quote_name(LABEL)}, {quote_name(HAS_BAR)} = 1 AS {quote_name(HAS_BAR)}, {ROWS_LEFT} FROM ({select})"
         )

@@ -1,6 +1,7 @@
 """One ingest at work: which dataset stays, which grows by what is new, and which is made anew."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
@@ -87,8 +88,7 @@ class Ingest:
             used=frozenset().union(*map(fields_of, nodes)) & {*fields},
         )  # fmt: skip
         self.bars = bars
-        label_set = self._labels(label, ahead, bars.fingerprint)
-        datasets = {factors.name: self._factors(factors, bars.fingerprint) for factors in sets}
+        label_set, datasets = self._computed(sets, label, ahead)
         benchmark = self._benchmark()
         first, last = self._span(calendar)
         manifest = Manifest(
@@ -323,17 +323,28 @@ class Ingest:
             held = [part for part in held if part not in merged] + [whole]
         return held
 
-    def _labels(self, label: Node, ahead: int, bars_print: str) -> Dataset:
+    def _computed(self, sets: list[FactorSet], label: Node, ahead: int) -> tuple[Dataset, dict[str, Dataset]]:
+        """Return label and factor sets; where all is computed, the label in the pauses of the factors."""
+        if not self.arrivals.is_fresh:
+            label_set = self._labels(self.connection, label, ahead)
+            return label_set, {factors.name: self._factors(factors) for factors in sets}
+        self._lay_out(WHOLE_PANEL)
+        with ThreadPoolExecutor(1) as aside, self.connection.cursor() as cursor:
+            labels = aside.submit(self._labels, cursor, label, ahead)
+            datasets = {factors.name: self._factors(factors) for factors in sets}
+            return labels.result(), datasets
+
+    def _labels(self, connection: duckdb.DuckDBPyConnection, label: Node, ahead: int) -> Dataset:
         """Return the label: settled rows in parts, and those that later bars will settle in a tail of their own."""
         recipe = label_recipe(label, ahead)
-        fresh = fingerprint(bars_print, recipe)
+        fresh = fingerprint(self.bars.fingerprint, recipe)
         old = self.old.label if self.old else None
         if kept := self.unchanged("labels", fresh):
             return kept
         panel = self.panel_of([label], recipe, old, also=ahead)
         is_news = panel != WHOLE_PANEL
         self._lay_out(panel)
-        self.computer.label_rows(panel, label, ahead)
+        self.computer.label_rows(connection, panel, label, ahead)
         settled = f"SELECT * EXCLUDE ({ROWS_LEFT}) FROM label_rows WHERE {ROWS_LEFT} >= {ahead}"
         tail = f"SELECT * EXCLUDE ({ROWS_LEFT}) FROM label_rows WHERE {ROWS_LEFT} < {ahead}"
         by_key = f"ORDER BY {INSTRUMENT}, {DATETIME}"
@@ -343,14 +354,11 @@ class Ingest:
                 tail = f"{tail} UNION ALL {self.kept_tail(old.tail)}"
         else:
             parts = []
-        new = self.writer.write_part(
-            self.connection, f"{settled} {by_key}", "labels", f"{self._next(parts)}-{fresh[:8]}"
-        )
+        new = self.writer.write_part(connection, f"{settled} {by_key}", "labels", f"{self._next(parts)}-{fresh[:8]}")
         parts = self._compacted("labels", [*parts, new] if new.n_rows else parts, fresh)
-        tail_part = self.writer.write_part(
-            self.connection, f"SELECT * FROM ({tail}) {by_key}", "labels", f"tail-{fresh[:8]}"
-        )
-        self.connection.execute("DROP TABLE label_rows")
+        unsettled = f"SELECT * FROM ({tail}) {by_key}"
+        tail_part = self.writer.write_part(connection, unsettled, "labels", f"tail-{fresh[:8]}")
+        connection.execute("DROP TABLE label_rows")
         self.written.append("labels")
         return Dataset(
             fingerprint=fresh, parts=tuple(parts), recipe=recipe, tail=tail_part if tail_part.n_rows else None,
@@ -365,13 +373,13 @@ class Ingest:
         names = tuple(name for name in names if name in asked or name in self.replaced())
         return without(read_parts(self.writer, [tail]), names)
 
-    def _factors(self, factors: FactorSet, bars_print: str) -> Dataset:
+    def _factors(self, factors: FactorSet) -> Dataset:
         """Return a factor set's dataset: as it is, with new rows, or computed anew."""
         nodes = {factor.name: factor.node for factor in factors.factors}
         spelled = {name: render(node) for name, node in nodes.items()}
         folder = f"factors/{factors.name}"
         recipe = factors_recipe(factors)
-        fresh = fingerprint(bars_print, recipe)
+        fresh = fingerprint(self.bars.fingerprint, recipe)
         old = self.old.factor_sets.get(factors.name) if self.old else None
         if kept := self.unchanged(folder, fresh):
             return kept

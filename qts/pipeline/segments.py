@@ -1,14 +1,17 @@
 """Windows → the samples of a segment, and how many rows were lost on the way to each."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
 
 from qts.config import WindowConfig
-from qts.errors import DataCheckError
+from qts.errors import ConfigError, DataCheckError
+from qts.registry import unknown_name_hint
 from qts.windows import Samples, View, WindowDataset, WindowStore
 from qts.windows.dataset import complete
+from qts.windows.view import ABSENT
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,24 @@ def make_dataset(
         short_history=int((~whole).sum()), samples=int(whole.sum()),
     )  # fmt: skip
     dataset = WindowDataset(
-        windows.matrix, windows.target, windows.label, samples.take(whole), view, config.step_len, config.fill
-    )
+        windows.matrix, windows.target, windows.label, samples.take(whole), view, config.step_len, config.fill,
+        divisors_of(windows.features, config.relative_to),
+    )  # fmt: skip
     return dataset, counts
+
+
+def divisors_of(features: tuple[str, ...], relative_to: Mapping[str, str]) -> np.ndarray | None:
+    """Return (n_features,) positions of the features that others are divided by; None if none is.
+
+    Raises ConfigError for a name that is no feature.
+    """
+    for name in (*relative_to, *relative_to.values()):
+        if name not in features:
+            hint = unknown_name_hint(name, features)
+            raise ConfigError(f'"{name}" is no feature of the windows', where="[window] relative_to", hint=hint)
+    if not relative_to:
+        return None
+    return np.array([features.index(relative_to[name]) if name in relative_to else ABSENT for name in features])
 
 
 def _positions(calendar: np.ndarray, span: tuple[date, date]) -> tuple[int, int]:

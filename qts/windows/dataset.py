@@ -44,6 +44,8 @@ class WindowDataset:
     """Rows in one window."""
     fill: str
     """What stands in for days without a row."""
+    divisors: np.ndarray | None = None
+    """(n_features,) int64: by the newest value of which feature a feature's window is divided; ABSENT: by none."""
 
     def __len__(self) -> int:
         return len(self.samples)

@@ -14,7 +14,7 @@ def write_set(folder: Path, text: str) -> str:
 
 
 def test_the_sets_that_come_with_qts_are_listed() -> None:
-    assert built_in_sets() == ("alpha158", "alpha360")
+    assert built_in_sets() == ("alpha158", "alpha360", "raw")
 
 
 def test_a_family_is_one_line_and_has_a_factor_a_window(tmp_path: Path) -> None:
