@@ -63,13 +63,13 @@ def make_dataset(
     )  # fmt: skip
     dataset = WindowDataset(
         windows.matrix, windows.target, windows.label, samples.take(whole), view, config.step_len, config.fill,
-        divisors_of(windows.features, config.relative_to),
+        divisors_of(windows.features, config.relative_to) if config.relative_to else None,
     )  # fmt: skip
     return dataset, counts
 
 
-def divisors_of(features: tuple[str, ...], relative_to: Mapping[str, str]) -> np.ndarray | None:
-    """Return (n_features,) positions of the features that others are divided by; None if none is.
+def divisors_of(features: tuple[str, ...], relative_to: Mapping[str, str]) -> np.ndarray:
+    """Return (n_features,) positions of the features that others are divided by; ABSENT for those that stay.
 
     Raises ConfigError for a name that is no feature.
     """
@@ -77,8 +77,6 @@ def divisors_of(features: tuple[str, ...], relative_to: Mapping[str, str]) -> np
         if name not in features:
             hint = unknown_name_hint(name, features)
             raise ConfigError(f'"{name}" is no feature of the windows', where="[window] relative_to", hint=hint)
-    if not relative_to:
-        return None
     return np.array([features.index(relative_to[name]) if name in relative_to else ABSENT for name in features])
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from qts.config import LoadedConfig, WindowConfig, load_config
+from qts.config import LoadedConfig, load_config
 from qts.errors import ConfigError
 from qts.pipeline.ingest import ingest
 from qts.pipeline.segments import divisors_of, make_dataset
@@ -62,7 +62,6 @@ def test_an_unknown_feature_is_refused_with_the_nearest_name() -> None:
         divisors_of(("CLOSE", "OPEN"), {"OPEN": "CLOSED"})
     assert caught.value.hint is not None
     assert "CLOSE" in caught.value.hint
-    assert divisors_of(("CLOSE",), WindowConfig().relative_to) is None
 
 
 def test_a_model_trains_on_them(tmp_path: Path) -> None:
