@@ -644,6 +644,25 @@ def test_a_corrupt_parquet_of_bars_is_named(study: Study, qts: Cli, spoil: Calla
     qts.refuses("ingest", ExitCode.INPUT, f"cannot read {file}", hint=ANY_HINT)
 
 
+@pytest.mark.parametrize("has_store", [False, True], ids=["first ingest", "later ingest"])
+def test_a_column_of_bars_whose_pages_are_damaged_names_the_file(study: Study, qts: Cli, *, has_store: bool) -> None:
+    from pyarrow import parquet
+
+    read_parquet_bars(study)
+    file = study.file("bars.parquet")
+    parquet.write_table(parquet.read_table(file), file, compression="snappy", use_dictionary=False)
+    if has_store:
+        qts.does("ingest")
+    group = parquet.read_metadata(file).row_group(0)
+    close = next(c for c in map(group.column, range(group.num_columns)) if c.path_in_schema == "close")
+    content = bytearray(file.read_bytes())
+    start, end = close.data_page_offset + 40, close.data_page_offset + close.total_compressed_size
+    content[start:end] = bytes(byte ^ 0xFF for byte in content[start:end])
+    file.write_bytes(content)
+    for command in ("ingest", "check"):
+        qts.refuses(command, ExitCode.INPUT, f"cannot read {study.folder}", hint=ANY_HINT)
+
+
 @SPOILERS
 def test_a_corrupt_parquet_of_scores_is_named(study: Study, qts: Cli, spoil: Callable[[bytes], bytes]) -> None:
     qts.does("predict --out scores.parquet")

@@ -78,7 +78,7 @@ def bars_select(connection: duckdb.DuckDBPyConnection, config: BarsConfig, where
     key stands twice is the data gate's business (`gate.py`).
     """
     wanted = _wanted_of_bars(config)
-    with _said_plainly(wanted, where):
+    with said_plainly(where, wanted.date_format):
         columns = _match_columns(connection, wanted, where)
         _refuse_bad_values(connection, columns, where, wanted)
     fields = tuple(c.ours for c in columns if c.ours not in (*KEYS, *config.groups))
@@ -108,7 +108,7 @@ def clean_rows(connection: duckdb.DuckDBPyConnection, wanted: Wanted, table: str
     Raises InputError for a missing column or no rows, DataCheckError for a value that is not what its column needs
     and for a key that stands twice.
     """
-    with _said_plainly(wanted, where):
+    with said_plainly(where, wanted.date_format):
         columns = _match_columns(connection, wanted, where)
         _refuse_bad_values(connection, columns, where, wanted)
         connection.execute(
@@ -121,13 +121,13 @@ def clean_rows(connection: duckdb.DuckDBPyConnection, wanted: Wanted, table: str
 
 
 @contextmanager
-def _said_plainly(wanted: Wanted, where: str) -> Iterator[None]:
-    """Turn the engine's errors into ours."""
+def said_plainly(where: str, date_format: str | None = None) -> Iterator[None]:
+    """Turn what the engine says while it reads a source into an InputError, or a ConfigError about the date format."""
     try:
         yield
     except duckdb.Error as error:
-        if wanted.date_format and "format specifier" in str(error):
-            message = f'"{wanted.date_format}" is no date format: {say_reason(error)}'
+        if date_format and "format specifier" in str(error):
+            message = f'"{date_format}" is no date format: {say_reason(error)}'
             raise ConfigError(message, where="[bars] date_format", hint="write it as %Y-%m-%d") from error
         raise InputError(
             f"cannot read {where}: {say_reason(error)}", hint="the file is damaged: write it again"

@@ -9,7 +9,7 @@ from datetime import date
 
 import duckdb
 
-from qts.bars.door import BarsSelect
+from qts.bars.door import BarsSelect, said_plainly
 from qts.bars.gate import GateReport, pass_gate
 from qts.bars.panel import make_calendar, make_spans
 from qts.bars.survey import Survey, listed, see, survey
@@ -45,10 +45,11 @@ def take_in_all(
     connection: duckdb.DuckDBPyConnection, bars: BarsSelect, check: CheckConfig, today: date, where: str
 ) -> Arrivals:
     """Take in every row of the source; raises InputError if there is none, DataCheckError if the gate refuses."""
-    see(connection, bars)
-    connection.execute(
-        f"CREATE TABLE arrived AS SELECT *, true AS is_new FROM ({bars.sql}) ORDER BY {INSTRUMENT}, {DATETIME}"
-    )
+    with said_plainly(where):
+        see(connection, bars)
+        connection.execute(
+            f"CREATE TABLE arrived AS SELECT *, true AS is_new FROM ({bars.sql}) ORDER BY {INSTRUMENT}, {DATETIME}"
+        )
     report = pass_gate(connection, check, bars.fields, today=today)
     _refuse_nothing(connection, where)
     make_calendar(connection, f"SELECT DISTINCT {DATETIME} FROM arrived")
@@ -66,6 +67,7 @@ def take_in_news(
     bars: BarsSelect,
     check: CheckConfig,
     today: date,
+    where: str,
     *,
     known_bars: str,
     known_days: str,
@@ -79,14 +81,16 @@ def take_in_news(
     `news` is a SELECT of the rows that can be new at all, where that is known.
     """
     until = connection.execute(f"SELECT max({DATETIME}) FROM {known_days}").fetchall()[0][0]
-    found = (news and _survey_of_news(connection, bars, news)) or survey(connection, bars, until)
+    with said_plainly(where):
+        found = (news and _survey_of_news(connection, bars, news)) or survey(connection, bars, until)
     n_known = connection.execute("SELECT count(*) FROM known").fetchall()[0][0]
     if len(found.changed) + len(found.gone) > MOST_RESTATED * n_known:
         return None
     if found.is_nothing:
         return Arrivals(is_fresh=False, survey=found, report=None)
     make_calendar(connection, f"FROM {known_days}")
-    _arrive(connection, bars, found, known_bars, max(lookback, CONTEXT_DAYS))
+    with said_plainly(where):
+        _arrive(connection, bars, found, known_bars, max(lookback, CONTEXT_DAYS))
     report = pass_gate(connection, check, bars.fields, today=today)
     if not _extend_calendar(connection, found, known_bars, until):
         for table in ("arrived", "calendar"):

@@ -4,11 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-import duckdb
-
-from qts.bars.door import bars_select
+from qts.bars.door import bars_select, said_plainly
 from qts.bars.gate import GateReport, judge, today_somewhere
-from qts.bars.sources import make_raw, say_reason
+from qts.bars.sources import make_raw
 from qts.bars.universe import read_universe
 from qts.columns import DATETIME, INSTRUMENT
 from qts.config import LoadedConfig
@@ -84,11 +82,8 @@ def _check_bars(loaded: LoadedConfig, progress: Progress, n_factors: int, *, wit
     make_raw(connection, bars, path)
     select = bars_select(connection, bars, str(path))
     arrived = f"SELECT *, true AS is_new FROM ({select.sql}) ORDER BY {INSTRUMENT}, {DATETIME}"
-    try:
+    with said_plainly(str(path)):
         connection.execute(f"CREATE TABLE bars AS {arrived}")
-    except duckdb.Error as error:
-        hint = "the file is damaged: write it again"
-        raise InputError(f"cannot read {path}: {say_reason(error)}", hint=hint) from error
     if bars.universe is not None:
         read_universe(connection, loaded.path(bars.universe))
     n_bars, n_instruments, first, last = connection.execute(

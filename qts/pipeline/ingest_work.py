@@ -166,7 +166,7 @@ class Ingest:
             known = read_parts(self.writer, old.instruments.parts)
             self.connection.execute(f"CREATE TABLE known AS FROM {known}")
             found = take_in_news(
-                self.connection, select, check, today,
+                self.connection, select, check, today, str(path),
                 known_bars=read_parts(self.writer, old.bars.parts),
                 known_days=read_parts(self.writer, old.calendar.parts),
                 lookback=lookback, news=self._news(select, path, files),
