@@ -27,14 +27,14 @@ def make_calendar(connection: duckdb.DuckDBPyConnection, days: str) -> None:
     )
 
 
-def make_spans(connection: duckdb.DuckDBPyConnection, bars: str) -> None:
-    """Make the table `spans`: of each instrument the whole of its rows, all of them asked for.
+def make_spans(connection: duckdb.DuckDBPyConnection, bars: str, table: str = "spans") -> None:
+    """Make a table of spans: of each instrument the whole of its rows, all of them asked for.
 
     Its columns are calendar positions: `first`, where row 1 lies; `start`, from which rows are laid out;
     `wanted_from`, from which they are asked for; `last`.
     """
     connection.execute(
-        f"CREATE TABLE spans AS SELECT {INSTRUMENT}, min(position) AS first, min(position) AS start, "
+        f"CREATE TABLE {table} AS SELECT {INSTRUMENT}, min(position) AS first, min(position) AS start, "
         f"min(position) AS wanted_from, max(position) AS last FROM {bars} JOIN calendar USING ({DATETIME}) "
         f"GROUP BY {INSTRUMENT}"
     )
@@ -49,34 +49,37 @@ def lay_out(
     least: int = 1,
     table: str = "panel",
     used: Collection[str] = (),
+    spans: str = "spans",
 ) -> None:
-    """Make the table `panel` of the rows that `spans` asks for, in order, from a relation that holds their bars.
+    """Make the table `panel` of the rows that `spans` ask for, in order, from a relation that holds their bars.
 
     Before an instrument's rows stand `padding` rows without values, numbered 0 and below, less the rows that lie
     between its row 1 and where they start, but never fewer than `least`. `used` are the fields whose rows count as
     whole if none of them is missing.
     """
     names = f"{table}_instrument"
-    connection.execute(f"CREATE TYPE {names} AS ENUM (SELECT {INSTRUMENT} FROM spans ORDER BY 1)")
+    connection.execute(f"CREATE TYPE {names} AS ENUM (SELECT {INSTRUMENT} FROM {spans} ORDER BY 1)")
     connection.execute(
         f"CREATE TABLE placed AS SELECT *, sum(length) OVER (ORDER BY {INSTRUMENT} ROWS UNBOUNDED PRECEDING) - length "
         f"AS before FROM (SELECT CAST({INSTRUMENT} AS {names}) AS {INSTRUMENT}, first, start, wanted_from, last, pad, "
         f"pad + last - start + 1 AS length FROM "
-        f"(SELECT *, greatest({least}, {padding} - (start - first)) AS pad FROM spans))"
+        f"(SELECT *, greatest({least}, {padding} - (start - first)) AS pad FROM {spans}))"
     )
     has_rest, wanted = connection.execute(
         f"SELECT bool_or(start > first) OR count(*) <> (SELECT count(DISTINCT {INSTRUMENT}) FROM {bars}), "
         f"sum(last - start + 1) FROM placed"
     ).fetchall()[0]
-    laid_out = f"({_bars_rows(bars, names)})" if has_rest else bars
+    # only names that have a span are in the type
+    of_spans = f"(SELECT * FROM {bars} SEMI JOIN {spans} USING ({INSTRUMENT}))"
+    laid_out = f"({_bars_rows(of_spans, names)})" if has_rest else bars
     found = connection.execute(f"SELECT count(*) FROM {laid_out}").fetchall()[0][0]
     values = ", ".join(f"b.{quote_name(name)} AS {quote_name(FIELD_PREFIX + name)}" for name in fields)
     nothing = ", ".join("NULL" for _ in fields)
-    rows = f"({_bars_rows(bars, names)}) AS b" if found == wanted else f"({_every_row(bars, names)}) AS b"
+    rows = _bars_rows(of_spans, names) if found == wanted else _every_row(of_spans, names)
     numbers = _integers("p - first + 1", "before + pad + p - start", "p - wanted_from", "last - p")
     padded = _integers("p - pad + 1", "before + p", f"p - {_FAR}", f"{_FAR}")
     connection.execute(
-        f"CREATE TABLE placed_rows AS SELECT b.{INSTRUMENT}, b.{DATETIME}, {numbers}, {values} FROM {rows} "
+        f"CREATE TABLE placed_rows AS SELECT b.{INSTRUMENT}, b.{DATETIME}, {numbers}, {values} FROM ({rows}) AS b "
         f"UNION ALL SELECT {INSTRUMENT}, NULL, {padded}, {nothing} "
         f"FROM (SELECT *, unnest(range(pad)) AS p FROM placed) ORDER BY {POSITION}"
     )
@@ -114,14 +117,9 @@ def _integers(row_number: str, position: str, rows_since: str, rows_left: str) -
 def _bars_rows(bars: str, names: str) -> str:
     """Return a SELECT of the bars that are laid out, with their place `p` in the calendar."""
     return (
-        f"SELECT b.* EXCLUDE ({INSTRUMENT}), c.position AS p, s.* FROM {_known(bars)} AS b JOIN calendar AS c USING ({DATETIME}) "
+        f"SELECT b.* EXCLUDE ({INSTRUMENT}), c.position AS p, s.* FROM {bars} AS b JOIN calendar AS c USING ({DATETIME}) "
         f"JOIN placed AS s ON CAST(b.{INSTRUMENT} AS {names}) = s.{INSTRUMENT} WHERE c.position BETWEEN s.start AND s.last"
     )
-
-
-def _known(bars: str) -> str:
-    """Return the bars of instruments that have a span; only their names are in the type."""
-    return f"(SELECT * FROM {bars} SEMI JOIN spans USING ({INSTRUMENT}))"
 
 
 def _every_row(bars: str, names: str) -> str:
@@ -129,6 +127,6 @@ def _every_row(bars: str, names: str) -> str:
     return (
         f"SELECT b.* EXCLUDE ({INSTRUMENT}, {DATETIME}), c.{DATETIME}, s.* "
         f"FROM (SELECT *, unnest(range(start, last + 1)) AS p FROM placed) AS s JOIN calendar AS c ON c.position = s.p "
-        f"LEFT JOIN (SELECT CAST({INSTRUMENT} AS {names}) AS {INSTRUMENT}, * EXCLUDE ({INSTRUMENT}) FROM {_known(bars)}) AS b "
+        f"LEFT JOIN (SELECT CAST({INSTRUMENT} AS {names}) AS {INSTRUMENT}, * EXCLUDE ({INSTRUMENT}) FROM {bars}) AS b "
         f"ON b.{INSTRUMENT} = s.{INSTRUMENT} AND b.{DATETIME} = c.{DATETIME}"
     )

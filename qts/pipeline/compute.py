@@ -84,30 +84,28 @@ class Computer:
     """Padding rows wanted even where known rows stand before: as many as any expression looks ahead."""
     _bounds: dict[str, dict[str, Interval]] = field(default_factory=dict)
 
-    def lay_out(self, bars: str, table: str) -> None:
-        """Make a panel of the rows that `spans` asks for."""
+    def lay_out(self, bars: str, table: str, spans: str = "spans") -> None:
+        """Make a panel of the rows that spans ask for."""
         self.progress.stage("lay out the panel")
-        lay_out(self.connection, self.fields, bars, padding=self.padding, least=self.least, table=table, used=self.used)
+        lay_out(
+            self.connection, self.fields, bars,
+            padding=self.padding, least=self.least, table=table, used=self.used, spans=spans,
+        )  # fmt: skip
         self._bounds[table] = self._find_bounds(table)
 
     def has(self, table: str) -> bool:
         """Return whether a panel was laid out."""
         return table in self._bounds
 
-    def lay_out_whole(self, bars: str, table: str, condition: str) -> None:
-        """Make a panel of the whole history of instruments, with the rows asked for that `spans` asks for."""
-        self.connection.execute("ALTER TABLE spans RENAME TO news_spans")
-        self.connection.execute(f"CREATE VIEW whole_bars AS SELECT * FROM {bars} WHERE {condition}")
-        make_spans(self.connection, "whole_bars")
-        if condition != "true":
-            self.connection.execute(
-                f"CREATE OR REPLACE TABLE spans AS SELECT s.* REPLACE (n.wanted_from AS wanted_from) "
-                f"FROM spans AS s JOIN news_spans AS n USING ({INSTRUMENT})"
-            )
-        self.lay_out("whole_bars", table)
-        self.connection.execute("DROP TABLE spans")
-        self.connection.execute("DROP VIEW whole_bars")
-        self.connection.execute("ALTER TABLE news_spans RENAME TO spans")
+    def lay_out_everything(self, bars: str) -> None:
+        """Make a panel of a relation's whole rows, all of them asked for."""
+        make_spans(self.connection, bars, "whole_spans")
+        self.lay_out(bars, WHOLE_PANEL, "whole_spans")
+
+    def lay_out_history(self, bars: str) -> None:
+        """Make a panel of what `spans` asks for, with the whole history of its instruments before it."""
+        self.connection.execute("CREATE TABLE long_spans AS SELECT * REPLACE (first AS start) FROM spans")
+        self.lay_out(bars, HISTORY_PANEL, "long_spans")
 
     def _find_bounds(self, table: str) -> dict[str, Interval]:
         names = [quote_name(FIELD_PREFIX + name) for name in self.numbers]

@@ -419,32 +419,23 @@ class Ingest:
         """Lay out a panel, unless it was before."""
         if self.computer.has(panel):
             return
+        bars = read_parts(self.writer, self.bars.parts)
         if panel == NEWS_PANEL:
             self.computer.lay_out("arrived", panel)
         elif panel == HISTORY_PANEL:
-            names = listed([name for (name,) in self.connection.execute(f"SELECT {INSTRUMENT} FROM spans").fetchall()])
-            bars = read_parts(self.writer, self.bars.parts)
-            self.computer.lay_out_whole(bars, panel, f"{INSTRUMENT} IN ({names})")
+            self.computer.lay_out_history(bars)
         elif self.arrivals.is_fresh:
             self.computer.lay_out("arrived", panel)
             self.connection.execute("DROP TABLE arrived")
         else:
-            self._lay_out_everything()
+            if self.old is not None and self.arrivals.is_nothing:
+                make_calendar(self.connection, f"FROM {read_parts(self.writer, self.old.calendar.parts)}")
+            self.computer.lay_out_everything(bars)
 
     def _news_are_later(self, old: Manifest | None) -> bool:
         """Return whether every new row lies behind the last known day of all."""
         earliest = self.connection.execute(f"SELECT min({DATETIME}) FROM arrived WHERE is_new").fetchall()[0][0]
         return old is not None and (earliest is None or earliest > old.last)
-
-    def _lay_out_everything(self) -> None:
-        """Lay out all bars of the store, for expressions that it does not hold yet."""
-        if not self.connection.execute("FROM duckdb_tables() WHERE table_name = 'calendar'").fetchall():
-            make_calendar(
-                self.connection, f"SELECT DISTINCT {DATETIME} FROM {read_parts(self.writer, self.bars.parts)}"
-            )
-        if not self.connection.execute("FROM duckdb_tables() WHERE table_name = 'spans'").fetchall():
-            self.connection.execute("CREATE TABLE spans AS SELECT 1")
-        self.computer.lay_out_whole(read_parts(self.writer, self.bars.parts), WHOLE_PANEL, "true")
 
     def _warn(self, text: str) -> None:
         self.warnings.append(text)
