@@ -37,7 +37,20 @@ MAY_IMPORT: dict[str, set[str]] = {
 }  # fmt: skip
 """Package → what it may import from qts; `expr` gives bars its quoting, `evaluation` gives training its IC."""
 
-HEAVY = {"torch", "duckdb", "pyarrow", "numpy", "plotly", "safetensors", "rich", "pydantic", "typer", "filelock"}
+EXTRAS = {"lightgbm"}
+HEAVY = {
+    "torch",
+    "duckdb",
+    "pyarrow",
+    "numpy",
+    "plotly",
+    "safetensors",
+    "rich",
+    "pydantic",
+    "typer",
+    "filelock",
+    *EXTRAS,
+}
 MAY_LOAD: dict[str, set[str]] = {
     "config": {"pydantic"},
     "cross_section": {"numpy"},
@@ -49,10 +62,10 @@ MAY_LOAD: dict[str, set[str]] = {
     "evaluation": {"numpy"},
     "training": {"torch", "numpy", "pyarrow", "safetensors"},
     "rendering": {"numpy", "pyarrow", "rich", "plotly"},
-    "pipeline": HEAVY - {"typer", "rich", "plotly"},
+    "pipeline": HEAVY - {"typer", "rich", "plotly", *EXTRAS},
     "cli": {"typer"},
 }
-"""Package → what it may load when it is imported."""
+"""Package → what it may load when it is imported; an extra never, so that qts does without it."""
 
 
 def modules() -> list[Path]:
@@ -124,7 +137,12 @@ def test_every_package_has_its_row_in_the_table() -> None:
 def test_every_dependency_is_declared() -> None:
     import tomllib
 
-    declared = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]["dependencies"]
-    names = {entry.split(">")[0] for entry in declared}
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"].values()
+    names = {
+        entry.split(">")[0].removesuffix("-skinny")
+        for declared in (project["dependencies"], *extras)
+        for entry in declared
+    }
     used = {name.split(".")[0] for path in modules() for name in imports(path, top_level_only=False)}
     assert {name for name in used if name not in sys.stdlib_module_names} - {"qts"} <= names

@@ -3,8 +3,6 @@
 Cho et al., Learning Phrase Representations using RNN Encoder-Decoder, 2014, arXiv:1406.1078.
 """
 
-from torch import nn
-
 from qts.models._architecture import register
 from qts.models._recurrent import RecurrentConfig, RecurrentRegressor
 
@@ -20,4 +18,4 @@ class GRU(RecurrentRegressor):
     Config = GRUConfig
 
     def __init__(self, config: GRUConfig, n_features: int) -> None:
-        super().__init__(config, n_features, nn.GRU)
+        super().__init__(config, n_features, "gru")

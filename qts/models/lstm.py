@@ -1,9 +1,8 @@
 """LSTM: long short-term memory over the window, a linear head on the last state.
 
-Hochreiter and Schmidhuber, Long Short-Term Memory, 1997, Neural Computation 9(8).
+Hochreiter and Schmidhuber, Long Short-Term Memory, 1997, Neural Computation 9(8). With num_layers = 1
+it is the plain LSTM; layers of different widths are `stacked_lstm`.
 """
-
-from torch import nn
 
 from qts.models._architecture import register
 from qts.models._recurrent import RecurrentConfig, RecurrentRegressor
@@ -20,4 +19,4 @@ class LSTM(RecurrentRegressor):
     Config = LSTMConfig
 
     def __init__(self, config: LSTMConfig, n_features: int) -> None:
-        super().__init__(config, n_features, nn.LSTM)
+        super().__init__(config, n_features, "lstm")
