@@ -19,6 +19,8 @@ LABEL = "label"
 HAS_BAR = "has_bar"
 """Beside the label: whether the instrument traded that day; a suspended day is a row without a bar."""
 SCORE = "score"
+SAMPLE_WEIGHT = "sample_weight"
+"""The factor that an expression for sample weights becomes; no model sees it."""
 
 START, END = "start", "end"
 """The membership interval of a universe, both ends inclusive."""

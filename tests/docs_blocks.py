@@ -10,6 +10,9 @@ import typer
 from qts.cli.commands import app
 from qts.config import CheckActions, Config
 from qts.pipeline.listing import describe_keys, describe_model, list_models, list_operators, list_processors
+from qts.training.losses import LOSSES
+from qts.training.optimizers import OPTIMIZERS
+from qts.training.schedules import SCHEDULES
 
 ROOT = Path(__file__).parents[1]
 
@@ -75,6 +78,19 @@ def rules() -> str:
     return table(rows, "rule", "default", "what breaks it")
 
 
+def losses() -> str:
+    return table([{"loss": f"`{row.name}`", "about": row.about} for row in LOSSES.values()], "loss", "about")
+
+
+def optimizers() -> str:
+    rows = [{"optimizer": f"`{row.name}`", "about": row.about} for row in OPTIMIZERS.values()]
+    return table(rows, "optimizer", "about")
+
+
+def schedules() -> str:
+    return table([{"schedule": f"`{row.name}`", "lr": row.about} for row in SCHEDULES.values()], "schedule", "lr")
+
+
 BLOCKS = {
     ("README.md", "commands"): commands,
     ("README.md", "models"): models,
@@ -82,6 +98,9 @@ BLOCKS = {
     ("docs/operators.md", "operators"): operators,
     ("docs/config.md", "config"): config,
     ("docs/data-gate.md", "rules"): rules,
+    ("docs/training.md", "losses"): losses,
+    ("docs/training.md", "optimizers"): optimizers,
+    ("docs/training.md", "schedules"): schedules,
 }
 
 

@@ -581,7 +581,9 @@ def test_a_segment_between_two_bars_has_no_sample(study: Study, qts: Cli) -> Non
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("grru", 'did you mean "gru"?'), ("transformer", "known: gru, lstm")], ids=["near", "far"]
+    ("name", "hint"),
+    [("grru", 'did you mean "gru"?'), ("prophet", "known: alstm, attention_lstm, bilstm")],
+    ids=["near", "far"],
 )
 def test_an_unknown_model_is_refused_with_the_models_there_are(study: Study, qts: Cli, name: str, hint: str) -> None:
     study.edit("qts.toml", 'name = "gru"', f'name = "{name}"')

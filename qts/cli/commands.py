@@ -1,5 +1,6 @@
 """Every command: parse, call the pipeline, render. Imports of work stand inside: --help must not pay for torch."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from qts.bars.gate import GateReport
+    from qts.config import LoadedConfig
     from qts.evaluation import EvalReport
     from qts.pipeline.check import CheckResult
     from qts.pipeline.segments import SampleCounts
@@ -242,8 +244,8 @@ def _say_counts(name: str, counts: "SampleCounts") -> str:
 
 @command(
     app,
-    ("qts train", "qts train --model gru --step-len 20", "qts train --seed 1 --set model.hidden_size=128"),
-    "qts models, qts predict",
+    ("qts train --model gru --step-len 20", "qts train --seeds 5", "qts train --resume 20261120T"),
+    "qts models, qts predict, qts tune",
 )
 def train(
     session: Session,
@@ -254,17 +256,36 @@ def train(
     batch_size: BatchSize = None,
     seed: Seed = None,
     device: Device = None,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", min=2, metavar="N", help="N runs from --seed on, and their ensemble.")
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option("--resume", metavar="RUN", help="Go on with a stopped run, by the config in its folder."),
+    ] = None,
+    init_from: Annotated[
+        str | None, typer.Option("--init-from", metavar="RUN", help="Start from the weights of a run or a file.")
+    ] = None,
     no_build: Annotated[
         bool, typer.Option("--no-build", help="Refuse stale windows instead of building them.")
     ] = False,
     again: Annotated[bool, typer.Option("--again", help="Train even if the same training was done before.")] = False,
 ) -> None:
     """Train a model; a run folder holds its weights, history and everything to score with them again."""
+    from qts.pipeline.run_record import config_of_run
     from qts.pipeline.train import train_run
 
-    loaded = session.config(_train_flags(model, step_len, epochs, lr, batch_size, seed, device))
+    flags = _train_flags(model, step_len, epochs, lr, batch_size, seed, device) | {"train.init_from": init_from}
+    if resume is not None and (seeds or again):
+        raise ConfigError("--resume goes on with one run; --seeds and --again begin others")
+    if resume is not None:
+        session.config_file = session.config_file or config_of_run(session.config(), resume)
+    loaded = session.config(flags)
+    if seeds is not None:
+        _train_seeds(session, loaded, seeds, may_build=not no_build, again=again)
+        return
     with session.progress() as progress:
-        result = train_run(loaded, progress, may_build=not no_build, again=again)
+        result = train_run(loaded, progress, may_build=not no_build, again=again, resume=resume)
     record = result.run.record
     payload = {"run": result.run.folder, "up_to_date": result.is_up_to_date, "seconds": result.seconds,
                **{key: record[key] for key in ("best", "best_epoch", "n_epochs", "n_parameters", "samples")}}  # fmt: skip
@@ -280,6 +301,32 @@ def train(
     ))  # fmt: skip
 
 
+def _train_seeds(session: Session, loaded: "LoadedConfig", n_seeds: int, *, may_build: bool, again: bool) -> None:
+    from qts.pipeline.ensemble import train_seeds
+
+    with session.progress() as progress:
+        result = train_seeds(loaded, progress, n_seeds, may_build=may_build, again=again)
+    record = result.ensemble.record
+    members = []
+    for run in (member.run for member in result.members):
+        seed, epoch = run.record["train"]["seed"], run.record["best_epoch"]
+        members.append({"run": run.name, "seed": seed, "best_epoch": epoch, **run.record["best"]})
+    payload = {"run": result.ensemble.folder, "up_to_date": result.is_up_to_date, "seconds": result.seconds,
+               "members": members, "best": record["best"], "best_sd": record["best_sd"]}  # fmt: skip
+    lines = ["up to date" if result.is_up_to_date else f"trained in {result.seconds:.1f} s"]
+    lines += [
+        f"seed {m['seed']}: valid loss {m['valid_loss']:.5f}, IC {m['valid_ic']:.4f}, RankIC {m['valid_rank_ic']:.4f}"
+        for m in members
+    ]
+    figures = {"valid_loss": "valid loss", "valid_ic": "IC", "valid_rank_ic": "RankIC"}
+    spread = (f"{label} {record['best'][key]:.4f} ± {record['best_sd'][key]:.4f}" for key, label in figures.items())
+    lines += [
+        f"mean ± sd: {', '.join(spread)}",
+        f"run {result.ensemble.folder}, whose scores are the mean of day ranks",
+    ]
+    session.show("train", payload, "\n".join(lines))
+
+
 def _train_flags(
     model: str | None,
     step_len: int | None,
@@ -291,6 +338,96 @@ def _train_flags(
 ) -> dict[str, object]:
     return {"model.name": model, "window.step_len": step_len, "train.epochs": epochs, "train.lr": lr,
             "train.batch_size": batch_size, "train.seed": seed, "train.device": device}  # fmt: skip
+
+
+@command(
+    app,
+    (
+        "qts tune --trials 40",
+        "qts tune --presets --model lstm --epochs 30",
+        "qts tune --sampler grid --dry-run",
+    ),
+    "qts train, qts run, qts models",
+)
+def tune(
+    session: Session,
+    trials: Annotated[int | None, typer.Option("--trials", metavar="N", help="Trials at most.")] = None,
+    sampler: Annotated[str | None, typer.Option("--sampler", help="grid, random or tpe.")] = None,
+    metric: Annotated[
+        str | None, typer.Option("--metric", help="loss, ic or rank_ic of the valid segment; trials are chosen by it.")
+    ] = None,
+    presets: Annotated[
+        bool, typer.Option("--presets", help="Try small, medium, large and deep instead of [tune.space].")
+    ] = False,
+    model: Model = None,
+    epochs: Epochs = None,
+    device: Device = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the points; train and write nothing.")] = False,
+    format_: Format = None,
+) -> None:
+    """Search hyper-parameters: a run for each point of [tune.space], compared by their valid segment alone."""
+    from qts.pipeline.tune import plan
+    from qts.pipeline.tune import tune as work
+
+    loaded = session.config({"tune.trials": trials, "tune.sampler": sampler, "tune.metric": metric,
+                             "tune.presets": presets or None, "model.name": model, "train.epochs": epochs,
+                             "train.device": device})  # fmt: skip
+    if dry_run:
+        session.show_rows("tune", plan(loaded), format_)
+        return
+    with session.progress() as progress:
+        result = work(loaded, progress)
+        for line in result.lines():
+            progress.note(line)
+    if session.json:
+        payload = {"folder": result.folder, "up_to_date": result.is_up_to_date, "complete": result.is_whole,
+                   "best": vars(result.best), "best_config": result.best_config, "rows": result.rows(),
+                   "seconds": result.seconds}  # fmt: skip
+        session.show("tune", payload, "")
+    else:
+        is_shown = format_ == "table" or (format_ is None and sys.stdout.isatty())
+        session.show_rows("tune", result.rows(brief=is_shown), format_)
+
+
+@command(
+    app,
+    (
+        "qts import-checkpoint lstm.pt --model lstm",
+        "qts import-checkpoint gru.pkl --model gru --set model.hidden_size=128",
+        "qts import-checkpoint lstm.pt --model lstm --factors CLOSE,OPEN,VOLUME",
+    ),
+    "qts predict, qts models",
+)
+def import_checkpoint(
+    session: Session,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Weights: a torch file, or .safetensors.")],
+    model: Model = None,
+    step_len: StepLen = None,
+    device: Device = None,
+    factors: Annotated[
+        str | None, typer.Option("--factors", metavar="A,B,C", help="The file's columns in order, if not the config's.")
+    ] = None,
+) -> None:
+    """Make a run of weights trained elsewhere, as by Qlib; qts predict and qts eval take it as their own."""
+    from qts.pipeline.import_checkpoint import import_checkpoint as work
+
+    loaded = session.config({"model.name": model, "window.step_len": step_len, "train.device": device})
+    names = None if factors is None else tuple(name.strip() for name in factors.split(","))
+    with session.progress() as progress:
+        result = work(loaded, progress, file, factors=names)
+    record = result.run.record
+    origin, best = record["imported_from"], record["best"]
+    payload = {"run": result.run.folder, "up_to_date": result.is_up_to_date, "seconds": result.seconds,
+               **{key: record[key] for key in ("imported_from", "best", "n_parameters", "samples")}}  # fmt: skip
+    done = "up to date: the same file was imported before" if result.is_up_to_date else "imported"
+    left_out = f", {origin['n_left_out']} left out that stand for nothing" if origin["n_left_out"] else ""
+    names_of = {"valid loss": "valid_loss", "IC": "valid_ic", "RankIC": "valid_rank_ic"}
+    figures = ", ".join(
+        f"{label} {'none' if best[key] is None else f'{best[key]:.4f}'}" for label, key in names_of.items()
+    )
+    session.show("import-checkpoint", payload, (
+        f"{done}: {origin['n_copied']} tensors of {origin['file']}{left_out}\nrun {result.run.folder}\n{figures}"
+    ))  # fmt: skip
 
 
 @command(
@@ -483,12 +620,94 @@ def _say_factor(found: dict[str, Any]) -> str:
     return "\n".join(f"{key}: {', '.join(value) if isinstance(value, list) else value}" for key, value in lines.items())
 
 
-@command(app, ("qts models", "qts models gru", "qts models gru --json"), "qts train")
-def models(session: Session, name: Name = None, format_: Format = None) -> None:
-    """List the architectures; with a name, its keys, types, defaults and what they mean."""
+@command(
+    app,
+    ("qts models", "qts models gru", "qts models gru --summary --set model.hidden_size=128"),
+    "qts train, qts explain",
+)
+def models(
+    session: Session,
+    name: Name = None,
+    summary: Annotated[
+        bool, typer.Option("--summary", help="Layers, shapes, parameters and FLOPs, as this config would build it.")
+    ] = False,
+    step_len: StepLen = None,
+    format_: Format = None,
+) -> None:
+    """List the architectures; with a name, its keys and what they mean; with --summary, its layers."""
     from qts.pipeline.listing import describe_model, list_models
 
+    if summary or step_len is not None:
+        _show_summary(session, name, step_len, format_)
+        return
     session.show_rows("models", list_models() if name is None else describe_model(name), format_)
+
+
+def _show_summary(session: Session, name: str | None, step_len: int | None, format_: str | None) -> None:
+    from qts.pipeline.summary import summarise_model
+
+    loaded = session.config({"model.name": name, "window.step_len": step_len})
+    found = summarise_model(loaded)
+    if session.json:
+        session.show("models", {"rows": found.rows(), **found.totals()}, "")
+        return
+    with session.progress() as progress:
+        for line in found.lines():
+            progress.note(line)
+    session.show_rows("models", found.rows(), format_)
+
+
+@command(
+    app,
+    (
+        "qts explain",
+        "qts explain --families --days 60 --repeats 3",
+        "qts explain 20250102T0900 --instrument SH600000 --day 2019-12-31 --out looks",
+    ),
+    "qts models, qts predict",
+)
+def explain(
+    session: Session,
+    run: Annotated[
+        str | None, typer.Argument(metavar="RUN", help="A run, by name or the start of it; the latest if none.")
+    ] = None,
+    segment: Annotated[str, typer.Option("--segment", help="train, valid or test.")] = "valid",
+    days: Annotated[int | None, typer.Option("--days", help="Only so many days, evenly spread.")] = None,
+    repeats: Annotated[int, typer.Option("--repeats", help="How often each feature is permuted.")] = 1,
+    families: Annotated[
+        bool, typer.Option("--families", help="Permute features together whose names differ in their number alone.")
+    ] = False,
+    instrument: Annotated[str | None, typer.Option("--instrument", help="Show the attention of its window.")] = None,
+    day: Annotated[str | None, typer.Option("--day", help="On that day; else its last of the segment.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the permutations.")] = 0,
+    device: Device = None,
+    format_: Format = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write there, not to the run.")] = None,
+) -> None:
+    """Show what a run's scores lose without each feature, and which steps of a window it looks at."""
+    from qts.pipeline.explain import explain_run
+    from qts.rendering.explain import explain_rows, explain_summary
+    from qts.rendering.explain_words import base_line, explain_title
+
+    loaded = session.config({"train.device": device})
+    with session.progress() as progress:
+        result = explain_run(
+            loaded, progress, run=run, segment=segment, n_days=days, n_repeats=repeats, families=families,
+            instrument=instrument, day=_day(day, "--day"), seed=seed, out=out,
+        )  # fmt: skip
+        for warning in result.report.warnings:
+            progress.warn(warning)
+        for note in (
+            explain_title(result.report),
+            base_line(result.report),
+            *(f"wrote {file}" for file in result.files),
+        ):
+            progress.note(note)
+    rows = explain_rows(result.report)
+    if session.json:
+        session.show("explain", {"rows": rows, **explain_summary(result.report), "files": list(result.files)}, "")
+    else:
+        session.show_rows("explain", rows, format_)
 
 
 @command(app, ("qts operators", "qts operators Mean", "qts operators --format json"), "qts factors")

@@ -1,6 +1,7 @@
 """One command at work: its common options, its config, its watcher, and how its result is shown."""
 
 import inspect
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -67,7 +68,9 @@ class Session:
         return BarProgress(no_color=not has_colour(self.no_color))
 
     def show(self, command: str, payload: Mapping[str, Any], text: str) -> None:
-        """Print a result: one object for programs, text for people."""
+        """Print a result: one object for programs, text for people. Of processes that train together only one speaks."""
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1 and os.environ.get("RANK", "0") != "0":
+            return
         print_out(to_json({"schema": f"qts.{command}/1", **payload}) if self.json else text)
 
     def show_rows(self, command: str, rows: Any, format_: str | None = None, out: Path | None = None) -> None:  # noqa: ANN401 - rows or a table

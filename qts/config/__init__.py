@@ -1,6 +1,7 @@
 """The one config of qts: closed, frozen, explained under each field."""
 
 from qts.config.sources import LoadedConfig, find_config, load_config
+from qts.config.space import Dimension
 from qts.config.table import Day, Names, OpenTable, Span, Table
 from qts.config.tables import (
     BarsConfig,
@@ -15,6 +16,7 @@ from qts.config.tables import (
     SegmentsConfig,
     StoreConfig,
     TrainConfig,
+    TuneConfig,
     WindowConfig,
 )
 
@@ -24,6 +26,7 @@ __all__ = [
     "CheckConfig",
     "Config",
     "Day",
+    "Dimension",
     "EvalConfig",
     "FactorsConfig",
     "LabelConfig",
@@ -37,6 +40,7 @@ __all__ = [
     "StoreConfig",
     "Table",
     "TrainConfig",
+    "TuneConfig",
     "WindowConfig",
     "find_config",
     "load_config",

@@ -3,6 +3,7 @@
 import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -103,6 +104,17 @@ class LoadedConfig:
             "limits": limits,
         }
         return config.model_copy(update=updates)
+
+    def changed(self, values: Mapping[str, object], origin: str) -> "LoadedConfig":
+        """Return the config with other values of some dotted keys; raises ConfigProblems if they do not fit."""
+        layers = _Layers(deepcopy(self.layers.values), dict(self.layers.origins), self.layers.file, self.layers.lines)
+        problems: list[QtsError] = []
+        _put_overrides(
+            layers, [_Override(tuple(key.split(".")), value, origin) for key, value in values.items()], problems
+        )
+        if problems:
+            raise ConfigProblems(problems)
+        return LoadedConfig(check(Config, layers.values, layers), self.folder, self.file, layers)
 
     def check_options(self, table: type[AnyTable], options: Mapping[str, object], place: KeyPath) -> AnyTable:
         """Check the open keys of a table with the class they belong to; the second pass of validation."""

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, model_validator
 
+from qts.config.space import Space
 from qts.config.table import Names, OpenTable, Span, Table
 
 
@@ -201,6 +202,9 @@ class WindowConfig(Table):
     """`instrument`: every row the instrument has; `universe`: only the rows while it was a member, as Qlib does."""
     relative_to: dict[str, str] = Field(default={})
     """Feature → feature: the window of the one is divided by the newest value of the other, plus 1e-12."""
+    standardise: Literal["none", "robust"] = "none"
+    """`robust`: after that, each step of each feature is (x - median) / (1.4826 median deviation) over the train windows,
+    clipped at 3, and what is missing becomes 0."""
 
 
 class TrainConfig(Table):
@@ -212,20 +216,70 @@ class TrainConfig(Table):
     """Learning rate."""
     batch_size: PositiveInt = 800
     """Samples in one step."""
+    days_per_step: PositiveInt = 1
+    """Cross-sections in one step, where the architecture or the loss takes whole days."""
     patience: PositiveInt = 10
     """Epochs without a better validation metric before training stops."""
     metric: Literal["loss", "ic", "rank_ic"] = "loss"
     """What early stopping judges on every row of the valid segment."""
-    loss: Literal["mse"] = "mse"
-    """The training loss, over samples that have a label."""
-    optimizer: Literal["adam", "sgd"] = "adam"
-    """Adam as published, or plain SGD without momentum."""
+    loss: Literal["mse", "mae", "huber", "ic", "rank_ic", "listwise"] = "mse"
+    """The training loss, over samples that have a label; `ic`, `rank_ic` and `listwise` are of one cross-section each."""
+    huber_delta: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    """Error from which `huber` grows in proportion instead of as a square."""
+    sample_weight: str | None = None
+    """Weight of each train sample: a factor's name or an expression; scaled to a mean of 1."""
+    half_life_days: Annotated[float, Field(gt=0)] | None = None
+    """Trading days after which a train sample weighs half. None: age does not matter."""
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    """Adam as published, Adam with decoupled decay, or gradient descent."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Momentum of `sgd`."""
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Pull of the weights towards zero: added to the gradient; with `adamw` decoupled, biases and norms left alone."""
+    schedule: Literal["constant", "cosine", "linear", "plateau"] = "constant"
+    """How `lr` moves: not at all, down to zero over all `epochs`, or halved when the validation metric stands still."""
+    warmup_epochs: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Epochs in which `lr` rises from zero."""
     clip_value: Annotated[float, Field(ge=0)] = 3.0
     """Each gradient element is clipped to ± this; 0: not at all."""
+    clip_norm: Annotated[float, Field(ge=0)] = 0.0
+    """The length of the whole gradient is clipped to this; 0: not at all."""
     seed: NonNegativeInt = 0
     """Seed of the initial weights and of the order of samples."""
+    init_from: str | None = None
+    """A run, or a file of weights, to start from; every weight of the same name and shape is taken over."""
+    init_only: Names = ()
+    """Parts of the network that are taken over, as `["rnn"]`; none: all."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     """auto | cpu | cuda | cuda:1; `auto` takes a GPU if there is one."""
+    precision: Literal["fp32", "tf32", "bf16"] = "fp32"
+    """Of matrix products: 32-bit, NVIDIA's shortened 32-bit, or 16-bit with 32-bit sums; weights are always 32-bit."""
+    deterministic: bool = False
+    """Only algorithms that give the same bits each time, where a device has others; the CPU gives them anyway."""
+    log: Annotated[Names, Field(examples=[["tensorboard"]])] = ()
+    """Where the history goes besides the run folder: tensorboard, mlflow; each needs its extra."""
+
+
+class TuneConfig(Table):
+    """How hyper-parameters are searched for; trials are compared on the valid segment alone."""
+
+    sampler: Literal["grid", "random", "tpe"] = "random"
+    """`grid`: every combination, in the order of the file; `random`: independent draws; `tpe`: Optuna's estimator, which
+    draws where trials before did well."""
+    trials: PositiveInt | None = None
+    """Trials at most. None: 20; with `grid` all there are."""
+    metric: Literal["loss", "ic", "rank_ic"] = "rank_ic"
+    """What trials are compared by: the figure of the valid segment at the epoch a trial's training chose."""
+    seed: NonNegativeInt = 0
+    """Seed of the draws; the trainings have that of `[train]`."""
+    prune: bool = False
+    """Stop a trial whose best epoch is behind the median that five finished trials or more had at the same epoch."""
+    minutes: Annotated[float, Field(gt=0)] | None = None
+    """After so long no other trial begins; the next call goes on. None: no limit."""
+    presets: bool = False
+    """Try small, medium, large and deep, four known sizes of recurrent models, instead of `space`."""
+    space: Space = Field(default={}, examples=[{"train.lr": {"low": 1e-4, "high": 1e-2, "log": True}}])
+    """Key → its values: `"model.hidden_size" = [32, 64]` or `"train.lr" = { low = 1e-4, high = 1e-2, log = true }`."""
 
 
 class EvalConfig(Table):
@@ -287,6 +341,8 @@ class Config(Table):
     """The architecture: `name`, and the keys `qts models NAME` lists."""
     train: TrainConfig = TrainConfig()
     """Training."""
+    tune: TuneConfig = TuneConfig()
+    """Search."""
     eval: EvalConfig = EvalConfig()
     """Evaluation."""
     limits: LimitsConfig = LimitsConfig()

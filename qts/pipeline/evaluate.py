@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +16,8 @@ from qts.config import BarsConfig, LoadedConfig
 from qts.errors import InputError
 from qts.evaluation import EvalReport, evaluate_scores
 from qts.pipeline.predict import kept_scores, predict_run
-from qts.pipeline.train import runs_folder
+from qts.pipeline.run_record import runs_folder, seeds_of
+from qts.pipeline.weights import column_of
 from qts.progress import Progress
 from qts.rendering.report import write_report
 from qts.store import Store, open_store
@@ -61,31 +61,13 @@ def report_on(table: pa.Table, store: Store, loaded: LoadedConfig, context: dict
     days = table[DATETIME].to_numpy().astype("datetime64[D]")
     names = np.array(table[INSTRUMENT].to_pylist(), dtype=str)
     score = table[SCORE].to_numpy(zero_copy_only=False).astype(np.float64)
-    label = labels_for(store, names, days)
+    label = column_of(store, LABEL, names, days)
     context = {
         **context, "label": store.manifest.label.expressions[LABEL], "label_ahead": store.manifest.label.ahead,
         "first": str(days.min()), "last": str(days.max()), "qts_version": __version__,
         "bars_fingerprint": store.manifest.bars.fingerprint,
     }  # fmt: skip
     return evaluate_scores(days, score, label, loaded.config.eval, instrument=names, context=context)
-
-
-def labels_for(store: Store, names: np.ndarray, days: np.ndarray) -> np.ndarray:
-    """Return (n,) raw labels of (instrument, datetime) pairs, NaN where the store has none."""
-    first, last = (date.fromisoformat(str(day)) for day in (days.min(), days.max()))
-    panel = store.read([LABEL], first, last)
-    calendar = store.calendar()
-    code = np.searchsorted(panel.instruments, names)
-    code = np.where(code < len(panel.instruments), code, 0)
-    day = np.searchsorted(calendar, days)
-    day = np.where(day < len(calendar), day, 0)
-    is_known = (panel.instruments[code] == names) & (calendar[day] == days)
-    wanted = code.astype(np.int64) * len(calendar) + day
-    have = panel.instrument.astype(np.int64) * len(calendar) + panel.day
-    if not len(have):
-        return np.full(len(names), np.nan)
-    at = np.minimum(np.searchsorted(have, wanted), len(have) - 1)
-    return np.where(is_known & (have[at] == wanted), panel.values[at, 0], np.nan)
 
 
 def read_scores(loaded: LoadedConfig, file: Path) -> pa.Table:
@@ -108,7 +90,7 @@ def _scores_of(run: Run, store: Store, loaded: LoadedConfig, progress: Progress)
 def _context_of(run: Run) -> dict[str, Any]:
     record = run.record
     return {
-        "run": run.name, "model": record["model"]["name"], "seed": record["train"]["seed"],
+        "run": run.name, "model": record["model"]["name"], "seed": seeds_of(record),
         "step_len": record["window"]["step_len"], "n_features": len(record["features"]),
         "segments": record["segments"], "best_epoch": record["best_epoch"], "n_parameters": record["n_parameters"],
     }  # fmt: skip

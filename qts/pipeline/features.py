@@ -12,7 +12,7 @@ from qts.config import LoadedConfig, SegmentsConfig, Table
 from qts.errors import ConfigError, ConfigProblems, DataCheckError, QtsError, StoreError
 from qts.expr.nodes import fields_of, render
 from qts.expr.parse import parse
-from qts.pipeline.recipes import expand_factors, read_label
+from qts.pipeline.recipes import expand_factors, feature_names, read_label
 from qts.processors import Block, apply_chain, check_processors, fit_chain
 from qts.registry import unknown_name_hint
 from qts.store import Store, fingerprint
@@ -52,7 +52,7 @@ def needed_segments(loaded: LoadedConfig) -> SegmentsConfig:
 
 def make_recipe(loaded: LoadedConfig) -> Recipe:
     """Return the recipe of the config; the second pass over the processors' keys."""
-    names = [name for factors in expand_factors(loaded) for name in factors.names]
+    names = feature_names(loaded)
     select = loaded.config.factors.select
     recipe = Recipe(
         columns=tuple(name for name in names if select is None or name in select),

@@ -7,19 +7,19 @@ import time
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from qts.columns import DATETIME, INSTRUMENT, SCORE
-from qts.config import LoadedConfig, WindowConfig
-from qts.errors import ConfigError, InputError, StoreError
-from qts.pipeline.features import apply_features
-from qts.pipeline.segments import make_dataset
-from qts.pipeline.train import runs_folder
-from qts.processors import PROCESSORS
+from qts.config import LoadedConfig
+from qts.cross_section import CrossSections
+from qts.errors import ConfigError
+from qts.pipeline.ensemble import members_of
+from qts.pipeline.held import hold, scale_of
+from qts.pipeline.run_record import runs_folder
+from qts.pipeline.span_windows import read_span
 from qts.progress import Progress
 from qts.store import Store, open_store
 from qts.training.batches import DeviceWindows
@@ -118,58 +118,30 @@ def score_span(
     run: Run, store: Store, span: tuple[date, date], loaded: LoadedConfig, progress: Progress
 ) -> tuple[pa.Table, int, int]:
     """Return the scores of all members between two days, the member rows, and those with too short a history."""
-    record = run.record
-    _check_expressions(record, store)
-    calendar = store.calendar()
-    low = int(np.searchsorted(calendar, np.datetime64(span[0], "D")))
-    high = int(np.searchsorted(calendar, np.datetime64(span[1], "D"), side="right"))
-    if low >= high:
-        raise InputError(
-            f"the store has no day between {span[0]} and {span[1]} (it holds {store.manifest.first} to {store.manifest.last})",
-            hint="ingest newer bars, or ask for days that are there",
-        )
-    window = WindowConfig.model_validate(record["window"])
     progress.stage("read features")
-    windows = apply_features(store, record, *_days_to_read(record, calendar, low - window.step_len + 1, high - 1))
-    dataset, counts = make_dataset(windows, window, span, None, needs_label=False)
-    if not counts.rows:
-        raise InputError(
-            f"no member of the universe has a row between {span[0]} and {span[1]}", hint="is the universe up to date?"
-        )
+    found = read_span(run.record, store, span)
     progress.stage("score")
-    network = run.network()
-    device = resolve_device(loaded.config.train.device)
-    scores = predict_scores(network.to(device), DeviceWindows(dataset, device))
-    samples = dataset.samples
+    samples = found.dataset.samples
+    held = hold(found.dataset, resolve_device(loaded.config.train.device), scale_of(run.record))
+    scores = _score(run, held, loaded)
     order = np.lexsort((samples.instrument, samples.day))
     table = pa.table({
-        INSTRUMENT: pa.array(windows.instruments[samples.instrument[order]].tolist(), pa.string()),
-        DATETIME: pa.array(calendar[samples.day[order]]),
+        INSTRUMENT: pa.array(found.windows.instruments[samples.instrument[order]].tolist(), pa.string()),
+        DATETIME: pa.array(found.windows.calendar[samples.day[order]]),
         SCORE: pa.array(scores[order]),
     })  # fmt: skip
-    return table, counts.rows, counts.short_history
+    return table, found.counts.rows, found.counts.short_history
 
 
-def _days_to_read(
-    record: dict[str, Any], calendar: np.ndarray, first: int, last: int
-) -> tuple[date | None, date | None]:
-    """Return the days whose rows windows between two positions need; more where the recipe looks further."""
-    if any(PROCESSORS[step["name"]].reads_whole_history for step in record["processors"]["features"]):
-        return None, None
-    end = date.fromisoformat(str(calendar[last]))
-    if record["view_first_day"]:  # a view's days are those of its rows: only all of them tell which those are
-        return date.fromisoformat(record["view_first_day"]), end
-    return date.fromisoformat(str(calendar[max(0, first)])), end
-
-
-def _check_expressions(record: dict[str, Any], store: Store) -> None:
-    """Refuse a store whose factors mean something else than when the run was trained."""
-    for name, expression in record["expressions"].items():
-        if store.dataset_of(name).expressions[name] != expression:
-            raise StoreError(
-                f"the run was trained on {name} = {expression}, but the store's {name} is another expression",
-                hint="train anew, or ingest with the run's config.toml",
-            )
+def _score(run: Run, held: DeviceWindows, loaded: LoadedConfig) -> np.ndarray:
+    """Return (n,) scores; of an ensemble the mean of its members' rank shares within each day."""
+    members = members_of(run, runs_folder(loaded))
+    if not members:
+        network = run.network().to(held.device)
+        return predict_scores(network, held, precision=run.record["train"].get("precision", "fp32"))
+    days = CrossSections(held.dataset.samples.day)
+    scores = [_score(member, held, loaded).astype(np.float64) for member in members]
+    return np.mean([days.rank(score) / days.size(score) for score in scores], axis=0).astype(np.float32)
 
 
 def write_table(table: pa.Table, file: Path) -> None:

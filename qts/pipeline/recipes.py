@@ -1,6 +1,6 @@
 """What a store is to hold: the factors and the label of a config, checked, and the hash of how each is made."""
 
-from qts.columns import FIELDS
+from qts.columns import FIELDS, SAMPLE_WEIGHT
 from qts.config import LoadedConfig
 from qts.errors import ConfigError, ConfigProblems
 from qts.expr.nodes import Node, fields_of, groups_of, render
@@ -16,7 +16,8 @@ def expand_factors(loaded: LoadedConfig) -> list[FactorSet]:
     """Return the factor set of the config and the user's own, all expressions checked."""
     factors = loaded.config.factors
     main = load_factor_set(factors.set, loaded.folder, loaded.where("factors", "set"))
-    own = custom_set(factors.custom, main.factors, lambda name: loaded.where("factors", "custom", name))
+    custom = {**factors.custom, **_weight_factor(loaded, {*main.names, *factors.custom})}
+    own = custom_set(custom, main.factors, lambda name: _place_of(loaded, name))
     known = [*main.names, *own.names]
     where = loaded.where("factors", "select")
     problems = [
@@ -27,6 +28,21 @@ def expand_factors(loaded: LoadedConfig) -> list[FactorSet]:
     if problems:
         raise ConfigProblems(problems)
     return [main, own] if own.factors else [main]
+
+
+def _weight_factor(loaded: LoadedConfig, known: set[str]) -> dict[str, str]:
+    """Return the expression of `[train] sample_weight` as a factor of its own, unless it is a factor's name."""
+    weight = loaded.config.train.sample_weight
+    return {} if weight is None or weight in known else {SAMPLE_WEIGHT: weight}
+
+
+def _place_of(loaded: LoadedConfig, name: str) -> str:
+    return loaded.where("train", "sample_weight") if name == SAMPLE_WEIGHT else loaded.where("factors", "custom", name)
+
+
+def feature_names(loaded: LoadedConfig) -> list[str]:
+    """Return the factors that the model may see: all but a weight that is only an expression."""
+    return [name for factors in expand_factors(loaded) for name in factors.names if name != SAMPLE_WEIGHT]
 
 
 def read_label(loaded: LoadedConfig) -> tuple[Node, int]:

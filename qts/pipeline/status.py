@@ -10,7 +10,8 @@ from qts.windows.build import read_meta
 
 def status(loaded: LoadedConfig) -> list[dict[str, Any]]:
     """Return a row for each dataset, window folder and run; an empty store gives none of the first two."""
-    from qts.training.checkpoint import list_runs  # noqa: PLC0415 - listing datasets needs no torch
+    from qts.pipeline.run_record import seeds_of  # noqa: PLC0415 - listing datasets needs no torch
+    from qts.training.checkpoint import list_runs  # noqa: PLC0415 - as above
 
     folder = loaded.path(loaded.config.store.path)
     rows: list[dict[str, Any]] = []
@@ -26,9 +27,10 @@ def status(loaded: LoadedConfig) -> list[dict[str, Any]]:
             size = sum(file.stat().st_size for file in path.iterdir())
             rows.append(_row(f"windows/{path.name}", "written", None, None, size, f"{len(meta['features'])} features"))
     for record in list_runs(loaded.path(loaded.config.store.runs)):
-        note = f"{record['model']['name']}, seed {record['train']['seed']}"
+        note = f"{record['model']['name']}, seed {seeds_of(record)}"
         if record["state"] == "done":
-            note += f", valid RankIC {record['best']['valid_rank_ic']:.4f} at epoch {record['best_epoch']}"
+            rank_ic = record["best"]["valid_rank_ic"]  # null where no day could be judged
+            note += f", valid RankIC {'none' if rank_ic is None else f'{rank_ic:.4f}'} at epoch {record['best_epoch']}"
         rows.append(_row(f"runs/{record['name']}", record["state"], record["segments"]["test"][1], None, None, note))
     return rows
 

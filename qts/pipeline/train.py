@@ -1,29 +1,43 @@
 """Windows → a run: the best weights, the history, and everything needed to score with them again."""
 
-import platform
 import resource
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
-from qts import __version__
 from qts.config import LoadedConfig, Table
 from qts.config.dump import dump_toml
-from qts.errors import ConfigError, QtsError, StoreError
+from qts.errors import ConfigError, LockHeldError, QtsError, StoreError
 from qts.json_text import to_json
 from qts.models import load_architecture
+from qts.pipeline.held import SCALE, fit_scale, hold
+from qts.pipeline.run_record import find_runs, make_record, new_folder, runs_folder
+from qts.pipeline.start import start_from, weights_hash
+from qts.pipeline.weights import train_weights
 from qts.pipeline.window import WindowResult, are_windows_fresh, build_windows
-from qts.progress import Progress
+from qts.progress import Progress, SilentProgress
 from qts.store import fingerprint
 from qts.training import checkpoint
-from qts.training.batches import DeviceWindows
 from qts.training.checkpoint import Run
-from qts.training.device import resolve_device
-from qts.training.trainer import EarlyStop, Epoch, Trainer
+from qts.training.device import resolve_device, set_exactness
+from qts.training.group import Group, join_group
+from qts.training.history import EarlyStop, Epoch
+from qts.training.loggers import open_loggers
+from qts.training.shapes import check_shapes
+from qts.training.trainer import Trainer
+
+LOCK = ".lock"
+FREE_TO_CHANGE = ("epochs", "patience")
+"""Keys of `[train]` that a training taken up again may have otherwise."""
+
+OnEpoch = Callable[[Epoch], None]
+"""Called after each epoch; what it raises ends the training."""
 
 
 @dataclass(frozen=True)
@@ -45,46 +59,92 @@ def model_options(loaded: LoadedConfig) -> Table:
     return loaded.check_options(architecture.Config, loaded.config.model.options(), ("model",))
 
 
-def train_run(loaded: LoadedConfig, progress: Progress, *, may_build: bool = True, again: bool = False) -> TrainResult:
-    """Train what the config says, unless that was done before; `again` trains all the same."""
+def train_run(
+    loaded: LoadedConfig,
+    progress: Progress,
+    *,
+    may_build: bool = True,
+    again: bool = False,
+    resume: str | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> TrainResult:
+    """Train what the config says, unless that was done before; `again` trains all the same.
+
+    A training that was stopped goes on where it was: the one named by `resume`, else one of this very config.
+    """
     started = time.perf_counter()
     options = model_options(loaded)
-    device = resolve_device(loaded.config.train.device)
-    if not may_build and not are_windows_fresh(loaded):
-        raise StoreError("the windows are missing or stale", hint="run: qts window, or leave out --no-build")
-    windows = build_windows(loaded, progress)
+    group, device = join_group(resolve_device(loaded.config.train.device))
+    progress = progress if group.is_first else SilentProgress()
+    windows = windows_for(loaded, progress, group, may_build=may_build)
     key = training_key(loaded, options, windows)
-    if not again and (found := find_run(loaded, key)):
+    if not again and resume is None and (found := find_run(loaded, key)):
         checkpoint.set_latest(found)
         return TrainResult(found, is_up_to_date=True, seconds=time.perf_counter() - started)
-    run = _Training(loaded, options, windows, device, key, progress).run()
+    work = _Training(loaded, options, windows, device, group, progress, on_epoch)
+    folder = None if again else _stopped_folder(loaded, work, resume, key)
+    run = work.run(key, folder)
     return TrainResult(run, is_up_to_date=False, seconds=time.perf_counter() - started)
 
 
-def training_key(loaded: LoadedConfig, options: Table, windows: WindowResult) -> str:
-    """Return the hash of everything that decides a run's weights."""
+def windows_for(
+    loaded: LoadedConfig, progress: Progress, group: Group | None = None, *, may_build: bool = True
+) -> WindowResult:
+    """Return the windows of a training; of several processes the first builds them and the others wait."""
+    if not may_build and not are_windows_fresh(loaded):
+        raise StoreError("the windows are missing or stale", hint="run: qts window, or leave out --no-build")
+    whole_days = load_architecture(loaded.config.model.name).batches == "by_day"
+    if group is not None and not group.is_first:
+        group.wait()
+    windows = build_windows(loaded, progress, whole_days=whole_days)
+    if group is not None and group.is_first:
+        group.wait()
+    return windows
+
+
+def training_key(
+    loaded: LoadedConfig, options: Table, windows: WindowResult, besides: tuple[str, ...] = ("device", "log")
+) -> str:
+    """Return the hash of everything that decides a run's weights; `besides` are keys of `[train]` that do not count."""
     config = loaded.config
-    decisive = config.train.model_dump(mode="json", exclude={"device"})
+    decisive = config.train.model_dump(mode="json", exclude=set(besides))
     return fingerprint(
         windows.windows.meta["fingerprint"],
         config.window.model_dump(),
         config.model.name,
         options.model_dump(),
         decisive,
+        weights_hash(loaded),
     )
 
 
 def find_run(loaded: LoadedConfig, key: str) -> Run | None:
     """Return a finished run of this training, or None."""
-    runs = loaded.path(loaded.config.store.runs)
-    for record in reversed(checkpoint.list_runs(runs)):
-        if (
-            record.get("key") == key
-            and record.get("state") == "done"
-            and (runs / record["name"] / checkpoint.MODEL).is_file()
-        ):
-            return checkpoint.open_run(runs, record["name"])
+    for run in find_runs(loaded, key):
+        if run.record["state"] == "done" and (run.folder / checkpoint.MODEL).is_file():
+            return run
     return None
+
+
+def _stopped_folder(loaded: LoadedConfig, work: "_Training", resume: str | None, key: str) -> Path | None:
+    """Return the folder of the training to take up, or None to begin anew."""
+    if resume is None:
+        stopped = (run for run in find_runs(loaded, key) if run.record["state"] in ("running", "stopped"))
+        return next((run.folder for run in stopped if (run.folder / checkpoint.LAST).is_file()), None)
+    run = checkpoint.open_run(runs_folder(loaded), resume, must_be_done=False)
+    if run.record.get("resume_key") != work.resume_key():
+        train = work.record_of(key)["train"]
+        there = run.record["train"]
+        differs = [
+            f"{name} {there.get(name)} there, {train[name]} here" for name in train if there.get(name) != train[name]
+        ]
+        raise ConfigError(
+            f"the run {run.name} was trained with another config or other data: {'; '.join(differs) or 'not of [train]'}",
+            where="--resume", hint=f"qts train --config {run.folder}/config.toml --resume {run.name}",
+        )  # fmt: skip
+    if not (run.folder / checkpoint.LAST).is_file():
+        raise StoreError(f"the run {run.name} has no whole epoch to go on from", hint="train anew: qts train --again")
+    return run.folder
 
 
 class _Training:
@@ -96,47 +156,64 @@ class _Training:
         options: Table,
         windows: WindowResult,
         device: torch.device,
-        key: str,
+        group: Group,
         progress: Progress,
+        on_epoch: OnEpoch | None,
     ) -> None:
         self.loaded = loaded
         self.options = options
         self.windows = windows
         self.device = device
+        self.group = group
         self.progress = progress
-        now = datetime.now(UTC)
-        name = f"{now:%Y%m%dT%H%M%SZ}-{loaded.config.model.name}-{key[:8]}"
-        self.folder = loaded.path(loaded.config.store.runs) / name
-        self.record = self._record(key, now)
+        self.tell = on_epoch
+        self.folder = Path()
 
-    def _record(self, key: str, now: datetime) -> dict[str, Any]:
-        config, meta = self.loaded.config, self.windows.windows.meta
-        made = {name: meta[name] for name in ("factors", "expressions", "processors", "history")}
-        return {
-            "schema": "qts.run/1", "state": "running", "key": key, "started": now.isoformat(timespec="seconds"),
-            "qts_version": __version__, "torch_version": torch.__version__, "python_version": platform.python_version(),
-            "device": str(self.device), "model": {"name": config.model.name, "config": self.options.model_dump(mode="json")},
-            "train": config.train.model_dump(mode="json"), "window": config.window.model_dump(mode="json"),
-            "windows_fingerprint": meta["fingerprint"], "features": meta["features"], **made,
-            "view_first_day": meta["view_first_day"], "label": meta["label"], "segments": meta["segments"],
-            "samples": {name: vars(counts) for name, counts in self.windows.counts.items()},
-        }  # fmt: skip
+    def resume_key(self) -> str:
+        """Return the hash of what must be the same for a training to be taken up; a schedule counts on its epochs."""
+        schedule = self.loaded.config.train.schedule
+        free = ("patience",) if schedule in ("cosine", "linear") else FREE_TO_CHANGE
+        return training_key(self.loaded, self.options, self.windows, ("device", "log", *free))
 
-    def run(self) -> Run:
+    def record_of(self, key: str) -> dict[str, Any]:
+        """Return what run.json says while the training runs."""
+        record = make_record(self.loaded, self.options, self.windows, str(self.device), key)
+        return record | {"resume_key": self.resume_key(), "n_processes": self.group.size}
+
+    def run(self, key: str, resumed: Path | None) -> Run:
         """Train and leave a finished folder; a failed one says so in its record."""
+        if not self.group.is_first:
+            self._fit(resumed)
+            self.group.wait()
+            found = find_run(self.loaded, key)
+            if found is None:
+                raise QtsError("the first process left no run", hint="do all processes see the same folder of runs?")
+            return found
+        self.record = self.record_of(key)
         try:
-            self.folder = _new_folder(self.folder)
+            self.folder = resumed or new_folder(self.loaded, key)
             (self.folder / "config.toml").write_text(dump_toml(self.loaded.resolved()), encoding="utf-8")
             checkpoint.write_record(self.folder, self.record)
         except OSError as error:
-            raise QtsError(
-                f"cannot write the run to {self.folder}: {error.strerror}", hint="check [store] runs"
-            ) from error
+            place = runs_folder(self.loaded)
+            raise QtsError(f"cannot write the run to {place}: {error.strerror}", hint="check [store] runs") from error
+        try:
+            with FileLock(self.folder / LOCK, timeout=0):
+                run = self._run_alone(resumed)
+        except Timeout:
+            raise LockHeldError(f"the run {self.folder.name} is being trained by another process") from None
+        (self.folder / LOCK).unlink(missing_ok=True)
+        checkpoint.set_latest(run)
+        self.group.wait()
+        return run
+
+    def _run_alone(self, resumed: Path | None) -> Run:
         started = time.perf_counter()
         try:
-            trainer, stop = self._fit()
+            trainer, stop = self._fit(resumed)
         except BaseException as error:
-            self.record |= {"state": "failed", "error": str(error) or type(error).__name__}
+            state = "failed" if isinstance(error, Exception) else "stopped"
+            self.record |= {"state": state, "error": str(error) or type(error).__name__}
             checkpoint.write_record(self.folder, self.record)
             raise
         checkpoint.write_weights(self.folder / checkpoint.MODEL, trainer.network.state_dict())
@@ -146,54 +223,50 @@ class _Training:
             "best": {"train_loss": best.train_loss, "valid_loss": best.valid_loss, "valid_ic": best.valid_ic,
                      "valid_rank_ic": best.valid_rank_ic},
             "n_parameters": sum(p.numel() for p in trainer.network.parameters()),
-            "seconds": round(time.perf_counter() - started, 3),
-            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "seconds": round(time.perf_counter() - started, 3), "peak_memory_bytes": self._peak_memory(),
         }  # fmt: skip
         checkpoint.write_record(self.folder, self.record)
-        run = Run(self.folder, self.record)
-        checkpoint.set_latest(run)
-        return run
+        return Run(self.folder, self.record)
 
-    def _fit(self) -> tuple[Trainer, EarlyStop]:
+    def _peak_memory(self) -> int:
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+    def _fit(self, resumed: Path | None) -> tuple[Trainer, EarlyStop]:
         train = self.loaded.config.train
-        limit = self.loaded.config.limits.threads
-        if limit:
-            torch.set_num_threads(limit)
+        if self.loaded.config.limits.threads:
+            torch.set_num_threads(self.loaded.config.limits.threads)
+        set_exactness(train.precision, deterministic=train.deterministic)
         torch.manual_seed(train.seed)
-        network = checkpoint.build_network(
-            self.loaded.config.model.name, self.options.model_dump(), len(self.record["features"])
-        )
-        trainer = Trainer(network, train, self.device, self.progress, self._write_epoch)
-        sets = {name: DeviceWindows(self.windows.datasets[name], self.device) for name in ("train", "valid")}
-        return trainer, trainer.train(sets["train"], sets["valid"])
+        name, features = self.loaded.config.model.name, self.windows.windows.features
+        network = checkpoint.build_network(name, self.options.model_dump(), len(features))
+        if network.caution:
+            self.progress.warn(network.caution)
+        check_shapes(network, len(features), self.loaded.config.window.step_len)
+        for line in start_from(network, features, self.loaded):
+            self.progress.note(line)
+        torch.manual_seed(train.seed + self.group.rank * 1_000_003)  # each process drops other states
+        trainer = Trainer(network, train, self.device, self.progress, group=self.group)
+        if resumed is not None:
+            checkpoint.load_progress(resumed, trainer)
+            self.progress.note(f"taking up {resumed.name} after epoch {len(trainer.history)}")
+        sets = self.windows.datasets
+        scale = fit_scale(sets["train"], self.loaded.config.window.standardise)
+        train_set = hold(sets["train"], self.device, scale, train_weights(self.loaded, self.windows))
+        valid_set = hold(sets["valid"], self.device, scale)
+        if not self.group.is_first:
+            return trainer, trainer.train(train_set, valid_set)
+        self.record |= {SCALE: scale.to_json()} if scale else {}
+        with open_loggers(train.log, self.folder, self.record) as log:
+            trainer.on_epoch = lambda line, at_work: self._write_epoch(line, at_work, log)
+            return trainer, trainer.train(train_set, valid_set)
 
-    def _write_epoch(self, line: Epoch, trainer: Trainer) -> None:
-        """Keep what an interrupted training would need: the last weights, the optimiser's state, the history so far."""
-        weights = {f"model.{name}": tensor for name, tensor in trainer.network.state_dict().items()}
-        checkpoint.write_weights(
-            self.folder / checkpoint.LAST, weights | checkpoint.optimizer_tensors(trainer.optimizer)
-        )
-        checkpoint.write_history(self.folder, trainer.history)
-        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
-            log.write(_log_line(line) + "\n")
-
-
-def _new_folder(wanted: Path) -> Path:
-    """Make a folder that is nobody else's; two trainings may begin in the same second."""
-    for number in range(1, 1000):
-        folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        return folder
-    raise QtsError(f"too many runs are called {wanted.name}", hint="clear [store] runs")
-
-
-def _log_line(line: Epoch) -> str:
-    return to_json({"time": datetime.now(UTC).isoformat(timespec="seconds"), **vars(line)})
-
-
-def runs_folder(loaded: LoadedConfig) -> Path:
-    """Return the folder of runs."""
-    return loaded.path(loaded.config.store.runs)
+    def _write_epoch(self, line: Epoch, trainer: Trainer, log: OnEpoch) -> None:
+        """Keep what an interrupted training needs to go on, and tell whoever wants to know."""
+        checkpoint.save_progress(self.folder, trainer)
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(to_json({"time": datetime.now(UTC).isoformat(timespec="seconds"), **vars(line)}) + "\n")
+        log(line)
+        if self.tell:
+            self.tell(line)

@@ -40,8 +40,11 @@ def are_windows_fresh(loaded: LoadedConfig) -> bool:
     return read_meta(window_folder(loaded, make_recipe(loaded), store)) is not None
 
 
-def build_windows(loaded: LoadedConfig, progress: Progress) -> WindowResult:
-    """Bring the windows up to date; refuse segments without a sample."""
+def build_windows(loaded: LoadedConfig, progress: Progress, *, whole_days: bool = False) -> WindowResult:
+    """Bring the windows up to date; refuse segments without a sample.
+
+    With `whole_days` rows without a label are samples too: a cross-section is all that traded, labelled or not.
+    """
     started = time.perf_counter()
     recipe = make_recipe(loaded)
     store = open_store(loaded.path(loaded.config.store.path))
@@ -52,23 +55,23 @@ def build_windows(loaded: LoadedConfig, progress: Progress) -> WindowResult:
     if not is_fresh:
         progress.stage("fit processors and lay out the matrix")
         built = build_features(store, recipe)
-        _segments(loaded, recipe, built)  # what has no samples is refused before it is written
+        _segments(loaded, recipe, built, whole_days=whole_days)  # what has no samples is refused before it is written
         progress.stage("write windows")
         write_windows(folder, built)
     windows = open_windows(folder)
-    datasets, counts = _segments(loaded, recipe, windows)
+    datasets, counts = _segments(loaded, recipe, windows, whole_days=whole_days)
     return WindowResult(folder, windows, datasets, counts, is_fresh, time.perf_counter() - started)
 
 
 def _segments(
-    loaded: LoadedConfig, recipe: Recipe, windows: WindowStore
+    loaded: LoadedConfig, recipe: Recipe, windows: WindowStore, *, whole_days: bool
 ) -> tuple[dict[str, WindowDataset], dict[str, SampleCounts]]:
     datasets, counts = {}, {}
     for at, name in enumerate(SEGMENTS):
         following = getattr(recipe.segments, SEGMENTS[at + 1])[0] if at + 1 < len(SEGMENTS) else None
         span = getattr(recipe.segments, name)
         datasets[name], counts[name] = make_dataset(
-            windows, loaded.config.window, span, following, needs_label=name != "test"
+            windows, loaded.config.window, span, following, needs_label=name != "test" and not whole_days
         )
         refuse_no_samples(name, counts[name], loaded.config.window.step_len)
     return datasets, counts

@@ -1,37 +1,217 @@
-"""Batches on the device: the matrix goes there once, windows are gathered where it lies."""
+"""Batches: which samples are taken together, and their windows gathered where the matrix lies."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from qts.training.group import ALONE, Group
 from qts.windows import WindowDataset
+from qts.windows.view import ABSENT
+
+CHUNK = 1 << 17
+"""Samples whose row numbers are worked out at a time."""
+
+DEVICE_SHARE = 0.6
+"""Share of a GPU's free memory that a matrix may fill; a larger one stays on the host."""
+
+Scale = Callable[[Tensor], Tensor]
+"""(n, step_len, n_features) → the same, every cell scaled."""
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+class Piece(NamedTuple):
+    """What one process does of one step, or of one cross-section of a step."""
+
+    chosen: Tensor
+    """(n,) positions of samples; none, if other processes do all of the step."""
+    share: float
+    """What its mean loss counts for in the loss of the step."""
+    ends_step: bool
+    """Whether the optimiser moves after it."""
+
+
+@dataclass(frozen=True)
+class Batches:
+    """An order of samples, cut into batches: all that an epoch needs to know of its data."""
+
+    order: np.ndarray
+    """(n,) positions of samples."""
+    edges: np.ndarray
+    """(n_batches + 1,) where in the order each batch begins and the last one ends."""
+    per_step: int = 1
+    """Batches in one step of the optimiser."""
+    are_whole: bool = False
+    """Whether a batch must not be split among processes: then its processes take batches in turn."""
+
+    def __len__(self) -> int:
+        return len(self.edges) - 1
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of the optimiser."""
+        return -(-len(self) // self.per_step)
+
+    def pieces(self, device: torch.device, group: Group = ALONE) -> Iterator[Piece]:
+        """Yield what one process has to do; the order is moved to the device once."""
+        order = torch.from_numpy(self.order).to(device)
+        edges = self.edges.tolist()
+        for first in range(0, len(self), self.per_step):
+            step = range(first, min(first + self.per_step, len(self)))
+            if self.are_whole:
+                mine = [(order[edges[at] : edges[at + 1]], 1 / len(step)) for at in step[group.rank :: group.size]]
+            else:
+                n_samples = edges[step[-1] + 1] - edges[first]
+                parts = (order[edges[at] + group.rank : edges[at + 1] : group.size] for at in step)
+                mine = [(part, len(part) / n_samples) for part in parts]
+            mine = mine or [(order[:0], 0.0)]
+            for at, (chosen, share) in enumerate(mine, start=1):
+                yield Piece(chosen, share, ends_step=at == len(mine))
+
+
+def _cut(order: np.ndarray, batch_size: int) -> Batches:
+    return Batches(order, np.append(np.arange(0, len(order), batch_size), len(order)))
+
+
+def shuffled_batches(n_samples: int, batch_size: int, seed: int, epoch: int) -> Batches:
+    """Return an epoch's batches; the order depends on seed and epoch alone. No sample is dropped."""
+    return _cut(np.random.default_rng([seed, epoch]).permutation(n_samples), batch_size)
+
+
+def ordered_batches(n_samples: int, batch_size: int) -> Batches:
+    """Return batches of consecutive samples."""
+    return _cut(np.arange(n_samples), batch_size)
+
+
+def day_batches(day: np.ndarray, seed: int | None = None, epoch: int = 0, per_step: int = 1) -> Batches:
+    """Return one batch a day, each a whole cross-section; shuffled days with a seed, else in order.
+
+    day (n,) positions in the calendar.
+    """
+    order = np.argsort(day, kind="stable")
+    edges = np.append(np.flatnonzero(np.diff(day[order], prepend=-1)), len(day))
+    if seed is not None:
+        days = np.random.default_rng([seed, epoch]).permutation(len(edges) - 1)
+        parts = [order[edges[at] : edges[at + 1]] for at in days]
+        order, edges = np.concatenate([order[:0], *parts]), np.cumsum([0, *map(len, parts)])
+    return Batches(order, edges, per_step, are_whole=True)
 
 
 class DeviceWindows:
-    """A dataset's matrix and targets as tensors of one device; on the CPU they are the mapped arrays themselves."""
+    """A dataset on a device: targets, weights and the rows of every window there, the matrix too if it fits.
 
-    def __init__(self, dataset: WindowDataset, device: torch.device) -> None:
+    On the CPU the matrix is the mapped file itself. On a GPU windows are gathered where they are needed, and no batch
+    waits for the host; a matrix that is too large stays there, and windows are gathered and sent ahead of their use.
+    """
+
+    def __init__(self, dataset: WindowDataset, device: torch.device, weight: np.ndarray | None = None) -> None:
         self.dataset = dataset
         self.device = device
-        self._matrix = torch.from_numpy(dataset.matrix).to(device)
-        self._target = torch.from_numpy(dataset.targets()).to(device)
+        self.scale: Scale | None = None
+        matrix = torch.from_numpy(dataset.matrix)
+        self.is_held = _fits(matrix, device)
+        self._home = device if self.is_held else torch.device("cpu")
+        self._matrix = matrix.to(self._home)
+        self._rows = _rows_of(dataset).to(self._home)  # (n, step_len)
+        self._has_gaps = bool((self._rows == ABSENT).any())
         self._divisors = None if dataset.divisors is None else torch.from_numpy(dataset.divisors).to(device)
+        self._target = torch.from_numpy(dataset.targets()).to(device)
+        self._weight = None if weight is None else torch.from_numpy(weight).to(device)
 
-    def windows(self, chosen: np.ndarray) -> Tensor:
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def windows(self, chosen: Tensor) -> Tensor:
         """Return (n, step_len, n_features); (n,) sample positions in. A step without a row is NaN."""
-        rows = torch.from_numpy(self.dataset.rows(chosen))  # (n, step_len)
-        absent = rows < 0
-        flat = rows.clamp(min=0).flatten().to(self.device)
-        windows = self._matrix.index_select(0, flat).view(*rows.shape, self.dataset.n_features)
-        if absent.any():
-            windows[absent.to(self.device)] = torch.nan
-        return windows if self._divisors is None else relative(windows, self._divisors)
+        rows = self._rows.index_select(0, chosen.to(self._home))  # (n, step_len)
+        windows = self._cells(rows)
+        if not self.is_held:
+            windows = windows.pin_memory().to(self.device, non_blocking=True)
+        if self._divisors is not None:
+            windows = relative(windows, self._divisors)
+        return windows if self.scale is None else self.scale(windows)
 
-    def targets(self, chosen: np.ndarray) -> Tensor:
+    def step(self, number: int) -> Tensor:
+        """Return (n_samples, n_features): one step of every window, before `scale`."""
+        cells = self._cells(self._rows[:, [number, -1]]).to(self.device)  # (n_samples, 2, n_features)
+        return (cells if self._divisors is None else relative(cells, self._divisors))[:, 0]
+
+    def _cells(self, rows: Tensor) -> Tensor:
+        """Return (n, k, n_features) of (n, k) row numbers; NaN where there is no row."""
+        flat = (rows.clamp(min=0) if self._has_gaps else rows).flatten()
+        cells = self._matrix.index_select(0, flat).view(*rows.shape, self.dataset.n_features)
+        return cells.masked_fill((rows == ABSENT).unsqueeze(-1), torch.nan) if self._has_gaps else cells
+
+    def targets(self, chosen: Tensor) -> Tensor:
         """Return (n,) targets; (n,) sample positions in."""
-        return self._target[torch.from_numpy(chosen).to(self.device)]
+        return self._target.index_select(0, chosen)
+
+    def weights(self, chosen: Tensor) -> Tensor | None:
+        """Return (n,) weights, or None if all samples weigh the same."""
+        return None if self._weight is None else self._weight.index_select(0, chosen)
+
+    def gathered(self, batches: Batches, group: Group = ALONE) -> Iterator[tuple[Piece, Tensor]]:
+        """Yield each piece of work and its windows; those of a matrix on the host are fetched a piece ahead."""
+        pieces = batches.pieces(self._home, group)
+        if self.is_held:
+            return ((piece, self.windows(piece.chosen)) for piece in pieces)
+        sent = _ahead(pieces, lambda piece: (piece, self.windows(piece.chosen)))
+        return ((piece._replace(chosen=piece.chosen.to(self.device, non_blocking=True)), x) for piece, x in sent)
+
+
+def _fits(matrix: Tensor, device: torch.device) -> bool:
+    if device.type != "cuda":
+        return True
+    return matrix.nbytes <= DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]
+
+
+def _rows_of(dataset: WindowDataset) -> Tensor:
+    """Return (n, step_len) int32 row numbers of every window."""
+    rows = np.empty((len(dataset), dataset.step_len), dtype=np.int32)
+    for start in range(0, len(dataset), CHUNK):
+        chosen = np.arange(start, min(start + CHUNK, len(dataset)))
+        rows[chosen] = dataset.rows(chosen)
+    return torch.from_numpy(rows)
+
+
+def _ahead(items: Iterable[S], make: Callable[[S], T]) -> Iterator[T]:
+    """Yield what is made of each item, the next one being made meanwhile by a thread."""
+    with ThreadPoolExecutor(1) as pool:
+        pending = None
+        for item in items:
+            following = pool.submit(make, item)
+            if pending is not None:
+                yield pending.result()
+            pending = following
+        if pending is not None:
+            yield pending.result()
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Samples that have a target, in order and once through: what a model fitted at once is given."""
+
+    windows: DeviceWindows
+    batch_size: int = 4096
+
+    @property
+    def n_samples(self) -> int:
+        """Samples with a target."""
+        return int(np.isfinite(self.windows.dataset.targets()).sum())
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        known = np.flatnonzero(np.isfinite(self.windows.dataset.targets()))
+        for piece, x in self.windows.gathered(_cut(known, self.batch_size)):
+            chosen = piece.chosen
+            target = self.windows.targets(chosen)
+            weight = self.windows.weights(chosen)
+            yield x, target, torch.ones_like(target) if weight is None else weight
 
 
 def relative(windows: Tensor, divisors: Tensor) -> Tensor:
@@ -41,14 +221,3 @@ def relative(windows: Tensor, divisors: Tensor) -> Tensor:
     """
     newest = windows[:, -1:, :].index_select(2, divisors.clamp(min=0)) + 1e-12  # (n, 1, n_features)
     return windows / torch.where(divisors < 0, torch.ones_like(newest), newest)
-
-
-def shuffled_batches(n_samples: int, batch_size: int, seed: int, epoch: int) -> Iterator[np.ndarray]:
-    """Yield the positions of each batch of an epoch; the order depends on seed and epoch alone. None is dropped."""
-    order = np.random.default_rng([seed, epoch]).permutation(n_samples)
-    yield from np.split(order, range(batch_size, n_samples, batch_size))
-
-
-def ordered_batches(n_samples: int, batch_size: int) -> Iterator[np.ndarray]:
-    """Yield consecutive positions."""
-    yield from np.split(np.arange(n_samples), range(batch_size, n_samples, batch_size))

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -17,7 +17,9 @@ from qts.json_text import to_json
 from qts.models import load_architecture
 from qts.models._architecture import Architecture
 from qts.store.write import replace_file
-from qts.training.trainer import Epoch
+from qts.training.history import Epoch, to_rows
+from qts.training.schedules import Plateau
+from qts.training.trainer import Trainer
 
 RUN = "run.json"
 MODEL = "model.safetensors"
@@ -43,7 +45,10 @@ class Run:
         return self.folder.name
 
     def network(self) -> Architecture:
-        """Rebuild the network with its best weights; raises StoreError if the file does not fit."""
+        """Rebuild the network with its best weights; raises StoreError if the file does not fit, or there is none."""
+        if members := self.record.get("members"):
+            message = f"the run {self.name} is an ensemble and has no weights of its own"
+            raise StoreError(message, hint=f"name one of its members: {', '.join(members)}")
         network = build_network(
             self.record["model"]["name"], self.record["model"]["config"], len(self.record["features"])
         )
@@ -67,30 +72,97 @@ def write_record(folder: Path, record: dict[str, Any]) -> None:
     replace_file(folder / RUN, to_json(record, indent=1).encode())
 
 
-def write_weights(file: Path, weights: dict[str, Tensor]) -> None:
+def write_weights(file: Path, weights: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
     """Write tensors in one atomic step."""
     temporary = file.with_name(f".{file.name}.tmp")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, temporary)
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, temporary, metadata)
     temporary.replace(file)
 
 
-def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def save_progress(folder: Path, trainer: Trainer) -> None:
+    """Write what an interrupted training needs to go on: history, then in one file weights, optimiser and generators.
+
+    The file is replaced last and in one step, so a folder always holds the state after some whole epoch.
+    """
+    _write_history(folder, trainer.history)
+    if trainer.history[-1].is_best:
+        write_weights(folder / MODEL, trainer.best_weights)
+    weights = {f"model.{name}": tensor for name, tensor in trainer.network.state_dict().items()}
+    plain = {"epoch": len(trainer.history), "plateau": asdict(trainer.plateau)}
+    tensors = weights | _optimizer_tensors(trainer.optimizer) | _generator_tensors(trainer.device)
+    write_weights(folder / LAST, tensors, {"progress": to_json(plain)})
+
+
+def load_progress(folder: Path, trainer: Trainer) -> None:
+    """Put a trainer where an interrupted one was after its last whole epoch; raises StoreError if that cannot be read."""
+    try:
+        with safe_open(folder / LAST, framework="pt") as file:
+            plain = json.loads(file.metadata()["progress"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        rows = pq.read_table(folder / HISTORY).to_pylist()[: plain["epoch"]]
+        trainer.history = [Epoch(**row) for row in rows]
+        trainer.best_weights = (
+            load_file(folder / MODEL, device=str(trainer.device))
+            if any(line.is_best for line in trainer.history)
+            else {}
+        )
+        trainer.plateau = Plateau(**plain["plateau"])
+        trainer.network.load_state_dict(_named(tensors, "model."))
+        if trainer.optimizer is not None:
+            _restore_optimizer(trainer.optimizer, _named(tensors, "optimizer."))
+        _restore_generators(_named(tensors, "generator."))
+    except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError, pa.ArrowInvalid) as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        message = f"the training in {folder} cannot be taken up: {reason}"
+        raise StoreError(message, hint="train anew: qts train --again") from error
+
+
+def _named(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _optimizer_tensors(optimizer: torch.optim.Optimizer | None) -> dict[str, Tensor]:
     """Return the optimiser's state as named tensors."""
+    if optimizer is None:
+        return {}
     state = optimizer.state_dict()["state"]
     return {
-        f"optimizer.{at}.{key}": torch.as_tensor(value) for at, entry in state.items() for key, value in entry.items()
+        f"optimizer.{at}.{key}": torch.as_tensor(value)
+        for at, entry in state.items()
+        for key, value in entry.items()
+        if value is not None
     }
 
 
-def write_history(folder: Path, history: list[Epoch]) -> None:
+def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        at, _, key = name.partition(".")
+        state.setdefault(int(at), {})[key] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _generator_tensors(device: torch.device) -> dict[str, Tensor]:
+    """Return the state of the random generators, which dropout draws from."""
+    found = {"generator.cpu": torch.get_rng_state()}
+    return found | ({"generator.cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
+
+
+def _restore_generators(tensors: dict[str, Tensor]) -> None:
+    torch.set_rng_state(tensors["cpu"])
+    if "cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["cuda"])
+
+
+def _write_history(folder: Path, history: list[Epoch]) -> None:
     """Write history.parquet, a row an epoch."""
     temporary = folder / f".{HISTORY}.tmp"
-    pq.write_table(pa.Table.from_pylist([asdict(line) for line in history]), temporary)
+    pq.write_table(pa.Table.from_pylist(to_rows(history)), temporary)
     temporary.replace(folder / HISTORY)
 
 
-def open_run(runs: Path, name: str | None = None) -> Run:
-    """Return a finished run: the latest, or one by its name, the start of it, or its path."""
+def open_run(runs: Path, name: str | None = None, *, must_be_done: bool = True) -> Run:
+    """Return a run, a finished one unless told otherwise: the latest, or one by its name, the start of it, or its path."""
     if name is None:
         name = _read_latest(runs)
     folder = Path(name) if Path(name, RUN).is_file() else runs / name
@@ -103,8 +175,8 @@ def open_run(runs: Path, name: str | None = None) -> Run:
     record = _read_record(folder / RUN)
     if record is None:
         raise StoreError(f"{folder / RUN} is damaged", hint="train anew: qts train --again")
-    if record["state"] != "done":
-        raise StoreError(f"the run {folder.name} did not finish", hint="run: qts train")
+    if must_be_done and record["state"] != "done":
+        raise StoreError(f"the run {folder.name} did not finish", hint=f"run: qts train --resume {folder.name}")
     return Run(folder, record)
 
 

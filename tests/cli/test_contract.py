@@ -48,7 +48,8 @@ def test_every_command_has_a_sentence_three_examples_exit_codes_and_a_neighbour(
 @pytest.mark.parametrize(
     "arguments",
     [["ingest"], ["check"], ["window"], ["train"], ["predict"], ["predict", "--asof", "last"], ["eval"], ["run"],
-     ["eval", "--factors"], ["status"], ["factors"], ["factors", "GAP"], ["models"], ["models", "lstm"], ["operators"],
+     ["eval", "--factors"], ["status"], ["factors"], ["factors", "GAP"], ["models"], ["models", "lstm"],
+     ["models", "lstm", "--summary"], ["explain"], ["operators"],
      ["operators", "Mean"], ["processors"], ["processors", "fillna"], ["query", "from label limit 3"], ["doctor"], ["schema"]],
     ids=" ".join,
 )  # fmt: skip
@@ -184,7 +185,7 @@ def test_a_signal_ends_a_training_with_its_code_and_leaves_no_run_called_done(
     assert process.returncode == code
     assert "Traceback" not in told
     record = json.loads(next((tmp_path / "runs").glob("*/run.json")).read_text())
-    assert record["state"] == "failed"
+    assert record["state"] == "stopped"
     assert not (tmp_path / "runs/latest").exists()
 
 

@@ -175,7 +175,7 @@ def test_a_model_key_given_beside_another_model_is_that_model_s_in_any_order(
         ("window", "lookback", 'did you mean "step_len"?'),
         ("bars", "market", 'did you mean "universe"?'),
         ("bars", "instruments", 'did you mean "universe"?'),
-        ("window", "zzz", "known: step_len, fill, history, relative_to"),
+        ("window", "zzz", "known: step_len, fill, history, relative_to, standardise"),
     ],
 )
 def test_an_unknown_key_is_answered_with_the_nearest_or_with_all(

@@ -30,7 +30,7 @@ def windows() -> WindowStore:
 
 def batch(windows: WindowDataset, chosen: np.ndarray) -> np.ndarray:
     """Return the batch that training gathers."""
-    return DeviceWindows(windows, torch.device("cpu")).windows(chosen).numpy()
+    return DeviceWindows(windows, torch.device("cpu")).windows(torch.from_numpy(chosen)).numpy()
 
 
 def segment(

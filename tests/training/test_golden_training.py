@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from qts.config import TrainConfig
 from qts.progress import SilentProgress
-from qts.training.batches import DeviceWindows
+from qts.training.batches import Batches, DeviceWindows
 from qts.training.checkpoint import build_network
 from qts.training.predictor import predict_scores
 from qts.training.trainer import Trainer
@@ -45,9 +45,9 @@ def windows(view: str, segment: str) -> DeviceWindows:
     return DeviceWindows(dataset, CPU)
 
 
-def full_batches(order: np.ndarray) -> list[np.ndarray]:
+def full_batches(order: np.ndarray) -> Batches:
     """Cut an order as the reference does: the incomplete last batch is dropped."""
-    return [order[at : at + BATCH] for at in range(0, len(order) - BATCH + 1, BATCH)]
+    return Batches(order.astype(np.int64), np.arange(0, len(order) + 1, BATCH))
 
 
 @pytest.fixture
@@ -65,9 +65,9 @@ def test_three_epochs_in_the_recorded_order_give_the_reference_s_metrics_and_sco
     assert (len(train.dataset), len(valid.dataset), len(test.dataset)) == (1960, 856, 1520)
     weights, metrics = [], []
     for epoch in range(RECORD["epochs"]):
-        trainer.run_epoch(train, full_batches(orders[f"ts.train_order_epoch{epoch}"]), epoch)
+        trainer.run_epoch(train, full_batches(orders[f"ts.train_order_epoch{epoch}"]), epoch + 1)
         errors = (predict_scores(trainer.network, valid) - valid.dataset.targets()) ** 2
-        metrics.append(-np.mean([errors[b].mean() for b in full_batches(np.arange(len(errors)))]))
+        metrics.append(-np.mean([errors[p.chosen].mean() for p in full_batches(np.arange(len(errors))).pieces(CPU)]))
         weights.append({name: tensor.clone() for name, tensor in trainer.network.state_dict().items()})
     assert metrics == pytest.approx(case["evals_result"]["valid"], abs=1e-5)
     trainer.network.load_state_dict(weights[int(np.argmax(metrics))])

@@ -35,7 +35,7 @@ def test_sixty_raw_bars_over_the_newest_are_alpha360(tmp_path: Path) -> None:
     windows = build_windows(raw, SilentProgress()).windows
     dataset, counts = make_dataset(windows, raw.config.window, raw.config.segments.test, None, needs_label=False)
     assert counts.samples > 100
-    got = DeviceWindows(dataset, torch.device("cpu")).windows(np.arange(len(dataset))).numpy()
+    got = DeviceWindows(dataset, torch.device("cpu")).windows(torch.arange(len(dataset))).numpy()
 
     stored = load(tmp_path, "alpha360")
     ingest(stored, SilentProgress())

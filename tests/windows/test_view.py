@@ -77,7 +77,7 @@ def test_a_longer_window_ends_in_the_shorter_one(step_len: int) -> None:
 
 def batch(windows: WindowDataset, chosen: np.ndarray) -> np.ndarray:
     """Return the batch that training gathers."""
-    return DeviceWindows(windows, torch.device("cpu")).windows(chosen).numpy()
+    return DeviceWindows(windows, torch.device("cpu")).windows(torch.from_numpy(chosen)).numpy()
 
 
 def dataset(fill: str) -> WindowDataset:

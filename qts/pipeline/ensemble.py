@@ -1,0 +1,90 @@
+"""One config, many seeds: a run each, and a run without weights whose scores are the mean of their day ranks.
+
+One seed's figures are luck in part; the spread between seeds says how large a difference between models means anything.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qts.config import LoadedConfig
+from qts.errors import ConfigError
+from qts.pipeline.run_record import find_runs, new_folder
+from qts.pipeline.train import TrainResult, train_run
+from qts.progress import Progress
+from qts.store import fingerprint
+from qts.training import checkpoint
+from qts.training.checkpoint import Run, open_run
+
+FIGURES = ("train_loss", "valid_loss", "valid_ic", "valid_rank_ic")
+
+
+@dataclass(frozen=True)
+class SeedsResult:
+    """Runs of several seeds, and the one that stands for all."""
+
+    members: tuple[TrainResult, ...]
+    ensemble: Run
+    seconds: float
+
+    @property
+    def is_up_to_date(self) -> bool:
+        """Whether nothing had to be trained."""
+        return all(member.is_up_to_date for member in self.members)
+
+
+def train_seeds(
+    loaded: LoadedConfig, progress: Progress, n_seeds: int, *, may_build: bool = True, again: bool = False
+) -> SeedsResult:
+    """Train `n_seeds` seeds from the config's on, and leave a run whose scores are their ensemble's."""
+    if n_seeds < 2:
+        raise ConfigError(f"--seeds {n_seeds} makes no ensemble", hint="ask for 2 or more")
+    started = time.perf_counter()
+    first = loaded.config.train.seed
+    members = []
+    for seed in range(first, first + n_seeds):
+        progress.note(f"seed {seed}, {seed - first + 1} of {n_seeds}")
+        changed = loaded.changed({"train.seed": seed}, "--seeds")
+        members.append(train_run(changed, progress, may_build=may_build, again=again))
+    ensemble = _write_ensemble(loaded, [member.run for member in members])
+    checkpoint.set_latest(ensemble)
+    return SeedsResult(tuple(members), ensemble, time.perf_counter() - started)
+
+
+def _write_ensemble(loaded: LoadedConfig, runs: list[Run]) -> Run:
+    """Leave a folder that names its members; the same members are found again."""
+    key = fingerprint("ensemble", [run.name for run in runs])
+    if found := next(find_runs(loaded, key), None):
+        return found
+    folder = new_folder(loaded, key, name=f"{loaded.config.model.name}-x{len(runs)}")
+    record = _record_of(runs, key)
+    checkpoint.write_record(folder, record)
+    return Run(folder, record)
+
+
+def _record_of(runs: list[Run], key: str) -> dict[str, Any]:
+    """Return what run.json says: the first member's record, with figures as means over members and their deviation."""
+    bests = {name: np.array([run.record["best"][name] for run in runs], dtype=float) for name in FIGURES}
+    own = {
+        "key": key, "members": [run.name for run in runs], "seeds": [run.record["train"]["seed"] for run in runs],
+        "best": {name: float(values.mean()) for name, values in bests.items()},
+        "best_sd": {name: float(values.std(ddof=1)) for name, values in bests.items()},
+        "best_epoch": max(run.record["best_epoch"] for run in runs),
+        "n_epochs": sum(run.record["n_epochs"] for run in runs), "seconds": sum(run.record["seconds"] for run in runs),
+        "n_parameters": sum(run.record["n_parameters"] for run in runs),
+    }  # fmt: skip
+    return runs[0].record | own
+
+
+def members_of(run: Run, runs: Path) -> tuple[Run, ...]:
+    """Return the runs whose scores make an ensemble's; none if the run has weights of its own."""
+    return tuple(_members(run, runs))
+
+
+def _members(run: Run, runs: Path) -> Iterator[Run]:
+    for name in run.record.get("members", ()):
+        yield open_run(runs, name)

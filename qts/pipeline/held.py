@@ -1,0 +1,32 @@
+"""Samples on a device, scaled as the config or the run says; everything that feeds a network gets them here."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from qts.training.batches import DeviceWindows
+from qts.training.window_scale import WindowScale
+from qts.windows import WindowDataset
+
+SCALE = "window_scale"
+"""Where run.json keeps the scale of a run's windows."""
+
+
+def hold(
+    dataset: WindowDataset, device: torch.device, scale: WindowScale | None = None, weight: np.ndarray | None = None
+) -> DeviceWindows:
+    """Return samples on a device."""
+    held = DeviceWindows(dataset, device, weight)
+    held.scale = None if scale is None else scale.on(device)
+    return held
+
+
+def fit_scale(train: WindowDataset, standardise: str) -> WindowScale | None:
+    """Return the scale that `[window] standardise` asks for, fitted on the train samples."""
+    return None if standardise == "none" else WindowScale.fit(DeviceWindows(train, torch.device("cpu")))
+
+
+def scale_of(record: dict[str, Any]) -> WindowScale | None:
+    """Return the scale that a run was trained with."""
+    return WindowScale.from_json(record[SCALE]) if record.get(SCALE) else None
