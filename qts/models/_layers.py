@@ -35,10 +35,10 @@ class EncoderConfig(ModelConfig):
         return self
 
 
-def positional_table(step_len: int, width: int) -> Tensor:
+def positional_table(step_len: int, width: int, device: torch.device | None = None) -> Tensor:
     """Return sines (even columns) and cosines (odd ones) of the step's number: (step_len, width)."""
-    rates = torch.exp(torch.arange(0, width, 2) * (-math.log(10000.0) / width))
-    angles = torch.arange(step_len)[:, None] * rates  # (step_len, width / 2, rounded up)
+    rates = torch.exp(torch.arange(0, width, 2, device=device) * (-math.log(10000.0) / width))
+    angles = torch.arange(step_len, device=device)[:, None] * rates  # (step_len, width / 2, rounded up)
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :width]
 
 
