@@ -72,16 +72,27 @@ class BarProgress(LineProgress):
             BarColumn,
             MofNCompleteColumn,
             Progress,
+            ProgressColumn,
+            Task,
             TextColumn,
             TimeElapsedColumn,
             TimeRemainingColumn,
         )
+
+        from rich.text import Text
+
+        class Speed(ProgressColumn):
+            """Steps a second."""
+
+            def render(self, task: Task) -> Text:
+                return Text(f"{task.speed:,.0f}/s" if task.speed else "")
 
         console = Console(stderr=True, no_color=no_color, highlight=False)
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
+            Speed(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )

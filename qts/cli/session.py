@@ -4,7 +4,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import typer
 
 from qts.cli.console import BarProgress, LineProgress, has_colour, is_terminal
+from qts.cli.options import FLAGS
 from qts.errors import QtsError
 from qts.json_text import to_json
 
@@ -43,7 +44,7 @@ _DEFAULTS: dict[str, Any] = {"config_file": None, "assignments": [], "json": Fal
 
 @dataclass
 class Session:
-    """The common options of a command."""
+    """The common options of a command, and what its flags say."""
 
     config_file: Path | None
     assignments: list[str]
@@ -52,14 +53,16 @@ class Session:
     verbose: int
     no_progress: bool
     no_color: bool
+    flags: dict[str, object] = field(default_factory=dict)
+    """Key of the config → value, of the flags that were given."""
     current: "ClassVar[Session | None]" = None
     """The session at work; whoever reports a failure asks it how."""
 
-    def config(self, flags: Mapping[str, object] | None = None) -> "LoadedConfig":
-        """Read the config; flags map dotted keys to values, None for those not given."""
+    def config(self, more: Mapping[str, object] | None = None) -> "LoadedConfig":
+        """Read the config as the flags have it; `more` maps other keys to values, None for what was not given."""
         from qts.config import load_config
 
-        return load_config(self.config_file, assignments=self.assignments, flags=flags)
+        return load_config(self.config_file, assignments=self.assignments, flags={**self.flags, **(more or {})})
 
     def progress(self) -> LineProgress:
         """Return the watcher: a live bar on a terminal, else lines; use it in a `with`."""
@@ -128,20 +131,26 @@ def _check_format(name: str | None) -> None:
 Command = Callable[..., None]
 
 
-def command(app: typer.Typer, examples: tuple[str, ...], see: str = "") -> Callable[[Command], Command]:
-    """Return a decorator that makes `work(session, …)` a command with the common options and a full help."""
+def command(
+    group: typer.Typer, examples: tuple[str, ...], see: str = "", *, flags: tuple[str, ...] = (), before: str = ""
+) -> Callable[[Command], Command]:
+    """Return a decorator that makes `work(session, …)` a command with flags, the common options and a full help.
+
+    Flags stand in the help before the option of `work` that is named, or before all of them. Whoever asks the session
+    for the config has them in it.
+    """
 
     def decorate(work: Command) -> Command:
         signature = inspect.signature(work)
-        own = list(signature.parameters.values())[1:]
-        common = [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_DEFAULTS[name], annotation=annotation)
-            for name, annotation in _COMMON.items()
-        ]
+        own = _options(signature, flags, before)
 
         @wraps(work)
         def run(**given: Any) -> None:  # noqa: ANN401 - typer hands over what was parsed
-            Session.current = Session(**{name: given.pop(name) for name in _COMMON})
+            common = {name: given.pop(name) for name in _COMMON}
+            values = {FLAGS[name].key: given.pop(name) for name in flags}
+            Session.current = Session(
+                **common, flags={key: value for key, value in values.items() if value is not None}
+            )
             _check_format(given.get("format_"))
             try:
                 work(Session.current, **given)
@@ -150,14 +159,23 @@ def command(app: typer.Typer, examples: tuple[str, ...], see: str = "") -> Calla
             except BrokenPipeError:
                 raise ReaderGone from None
 
-        run.__signature__ = signature.replace(  # type: ignore[attr-defined]
-            parameters=[parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own] + common
-        )
-        run.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *common)} | {"return": None}
+        run.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in own} | {"return": None}
         shown = "\n\n".join(
             ["\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples), EXIT_CODES, see and f"See also: {see}"]
         )
-        app.command(work.__name__.rstrip("_").replace("_", "-"), epilog=shown.strip())(run)
+        group.command(work.__name__.rstrip("_").replace("_", "-"), epilog=shown.strip())(run)
         return run
 
     return decorate
+
+
+def _options(signature: inspect.Signature, flags: tuple[str, ...], before: str) -> list[inspect.Parameter]:
+    """Return the parameters of a command: its own with its flags among them, then the common ones."""
+    own = [made.replace(kind=inspect.Parameter.KEYWORD_ONLY) for made in list(signature.parameters.values())[1:]]
+    place = [made.name for made in own].index(before) if before else 0
+    own[place:place] = [FLAGS[name].parameter(name) for name in flags]
+    return own + [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_DEFAULTS[name], annotation=annotation)
+        for name, annotation in _COMMON.items()
+    ]

@@ -50,8 +50,13 @@ def _pool(n_threads: int, _process: int) -> ThreadPoolExecutor:
 
     for_others = torch.get_num_threads()
     pool = ThreadPoolExecutor(n_threads, initializer=begin)
-    list(pool.map(lambda _: None, range(n_threads)))
-    torch.set_num_threads(for_others)  # what a thread sets is also the default of threads that come later
+    try:
+        list(pool.map(lambda _: None, range(n_threads)))
+    except BaseException:
+        everybody.abort()  # nobody waits for a thread that never comes
+        raise
+    finally:
+        torch.set_num_threads(for_others)  # what a thread sets is also the default of threads that come later
     return pool
 
 

@@ -47,7 +47,7 @@ class Localformer(Architecture):
     def forward(self, x: Tensor) -> Tensor:
         """(batch, step_len, n_features) -> (batch,)"""  # noqa: D400 - a shape, not a sentence
         steps = self.embed(x)  # (batch, step_len, d_model)
-        steps = steps + positional_table(*steps.shape[1:], steps.device).to(steps)
+        steps = steps + positional_table(steps.shape[1], steps.shape[2], steps.device).to(steps)
         for layer, conv in zip(self.layers, self.convs, strict=True):
             near = conv(steps)
             steps = layer(steps + near)

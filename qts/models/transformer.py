@@ -40,7 +40,7 @@ class Transformer(Architecture):
     def forward(self, x: Tensor) -> Tensor:
         """(batch, step_len, n_features) -> (batch,)"""  # noqa: D400 - a shape, not a sentence
         steps = self.embed(x)  # (batch, step_len, d_model)
-        steps = steps + positional_table(*steps.shape[1:], steps.device).to(steps)
+        steps = steps + positional_table(steps.shape[1], steps.shape[2], steps.device).to(steps)
         for layer in self.layers[:-1]:
             steps = layer(steps)
         last = self.layers[-1](steps, n_last=1)  # (batch, 1, d_model)

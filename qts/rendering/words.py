@@ -95,3 +95,10 @@ def timeline(report: EvalReport | FactorReport) -> str:
 def coverage_line(report: EvalReport | FactorReport) -> str:
     """Return where the rows went."""
     return ", ".join(f"{name} {count:,}" for name, count in report.coverage.items())
+
+
+def report_lines(report: EvalReport) -> list[str]:
+    """Return a report as lines for a terminal."""
+    lines = [title(report), timeline(report), *(f"warning: {warning}" for warning in report.warnings)]
+    lines += [f"  {label:<28}{figure(key, report.summary[key]):>12}" for key, (label, _) in FIGURES.items()]
+    return [*lines, f"rows: {coverage_line(report)}"]
