@@ -70,8 +70,8 @@ CASES = {
     "gats": Case("gats", _like(1e-4), 5),
     "transformer": Case("transformer", {**_like(1e-4, 8192), "train.weight_decay": 1e-3}, 3),
     "localformer": Case("localformer", {**_like(1e-4, 8192), "train.weight_decay": 1e-3}, 2),
-    "gru-360": Case("gru", _like(1e-3), 4, "360: 60 x 6"),
-    "lstm-360": Case("lstm", _like(1e-3), 4, "360: 60 x 6"),
+    "gru-360": Case("gru", _like(1e-3), 3, "360: 60 x 6"),
+    "lstm-360": Case("lstm", _like(1e-3), 3, "360: 60 x 6"),
 }
 FIGURES = ("ic", "icir", "rank_ic", "rank_icir")
 

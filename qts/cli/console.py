@@ -78,7 +78,6 @@ class BarProgress(LineProgress):
             TimeElapsedColumn,
             TimeRemainingColumn,
         )
-
         from rich.text import Text
 
         class Speed(ProgressColumn):

@@ -96,12 +96,16 @@ class LoadedConfig:
         limits = config.limits
         if limits.temp_folder:
             limits = limits.model_copy(update={"temp_folder": self.path(limits.temp_folder)})
+        train = config.train
+        if train.init_from and self.path(Path(train.init_from)).is_file():
+            train = train.model_copy(update={"init_from": str(self.path(Path(train.init_from)).resolve())})
         places = {"path": self.path(config.store.path), "runs": self.path(config.store.runs)}
         updates = {
             "bars": config.bars.model_copy(update={**bars, "benchmark": benchmark}),
             "store": config.store.model_copy(update=places),
             "factors": factors,
             "limits": limits,
+            "train": train,
         }
         return config.model_copy(update=updates)
 

@@ -45,6 +45,7 @@ def _pool(n_threads: int, _process: int) -> ThreadPoolExecutor:
     everybody = threading.Barrier(n_threads)
 
     def begin() -> None:
+        torch.get_num_threads()  # a thread's first question to torch sets it to the default: later, that would undo the 1
         torch.set_num_threads(1)
         everybody.wait()
 

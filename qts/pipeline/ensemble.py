@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 
 from qts.config import LoadedConfig
-from qts.errors import ConfigError
+from qts.errors import ConfigError, StoreError
 from qts.pipeline.run_record import find_runs, new_folder
 from qts.pipeline.train import TrainResult, train_run
 from qts.progress import Progress
 from qts.store import fingerprint
 from qts.training import checkpoint
 from qts.training.checkpoint import Run, open_run
+from qts.training.device import resolve_device
+from qts.training.group import join_group
 
 FIGURES = ("train_loss", "valid_loss", "valid_ic", "valid_rank_ic")
 
@@ -50,9 +52,20 @@ def train_seeds(
         progress.note(f"seed {seed}, {seed - first + 1} of {n_seeds}")
         changed = loaded.changed({"train.seed": seed}, "--seeds")
         members.append(train_run(changed, progress, may_build=may_build, again=again))
-    ensemble = _write_ensemble(loaded, [member.run for member in members])
-    checkpoint.set_latest(ensemble)
+    ensemble = _leave_ensemble(loaded, [member.run for member in members])
     return SeedsResult(tuple(members), ensemble, time.perf_counter() - started)
+
+
+def _leave_ensemble(loaded: LoadedConfig, runs: list[Run]) -> Run:
+    """Return the run of these members; of several processes the first writes it and the others wait."""
+    group, _ = join_group(resolve_device(loaded.config.train.device))
+    if not group.is_first:
+        group.wait()
+    ensemble = _write_ensemble(loaded, runs)
+    if group.is_first:
+        checkpoint.set_latest(ensemble)
+        group.wait()
+    return ensemble
 
 
 def _write_ensemble(loaded: LoadedConfig, runs: list[Run]) -> Run:
@@ -87,4 +100,7 @@ def members_of(run: Run, runs: Path) -> tuple[Run, ...]:
 
 def _members(run: Run, runs: Path) -> Iterator[Run]:
     for name in run.record.get("members", ()):
+        if not (runs / name / checkpoint.RUN).is_file():  # a name that only begins so is another run
+            message = f"{name}, a member of the ensemble {run.name}, is not in {runs}"
+            raise StoreError(message, hint=f"make it anew: qts train --seeds {len(run.record['members'])}")
         yield open_run(runs, name)

@@ -14,10 +14,14 @@ SCALE = "window_scale"
 
 
 def hold(
-    dataset: WindowDataset, device: torch.device, scale: WindowScale | None = None, weight: np.ndarray | None = None
+    dataset: WindowDataset,
+    device: torch.device,
+    scale: WindowScale | None = None,
+    weight: np.ndarray | None = None,
+    beside: DeviceWindows | None = None,
 ) -> DeviceWindows:
-    """Return samples on a device."""
-    held = DeviceWindows(dataset, device, weight)
+    """Return samples on a device; those of another segment, `beside` them, share their matrix."""
+    held = DeviceWindows(dataset, device, weight, beside)
     held.scale = None if scale is None else scale.on(device)
     return held
 

@@ -3,6 +3,7 @@
 Features are made with the processors as the run fitted them, from enough days before the first one asked for.
 """
 
+import hashlib
 import time
 from dataclasses import dataclass
 from datetime import date
@@ -23,7 +24,7 @@ from qts.pipeline.span_windows import read_span
 from qts.progress import Progress
 from qts.store import Store, open_store
 from qts.training.batches import DeviceWindows
-from qts.training.checkpoint import Run, open_run
+from qts.training.checkpoint import MODEL, Run, open_run
 from qts.training.device import resolve_device
 from qts.training.predictor import predict_scores
 
@@ -32,19 +33,21 @@ DATA_KEY = b"qts_data"
 """In the metadata of kept scores: what they were made from."""
 
 
-def data_print(store: Store) -> bytes:
-    """Return the hash of the bars and the universe, of which scores are made."""
+def data_print(run: Run, store: Store) -> bytes:
+    """Return the hashes of what scores are made of: bars, universe, and weights, which a training taken up changes."""
     universe = store.manifest.universe
-    return f"{store.manifest.bars.fingerprint} {universe.fingerprint if universe else ''}".encode()
+    files = [run.folder.parent / name / MODEL for name in run.record.get("members", [run.name])]
+    weights = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    return " ".join([store.manifest.bars.fingerprint, universe.fingerprint if universe else "", *weights]).encode()
 
 
 def kept_scores(run: Run, store: Store) -> pa.Table | None:
-    """Return the scores kept with a run, or None if there are none or the store's data has changed since."""
+    """Return the scores kept with a run, or None if there are none or its weights or the store's data have changed."""
     try:
         table = pq.read_table(run.folder / PREDICTIONS)
+        return table if (table.schema.metadata or {}).get(DATA_KEY) == data_print(run, store) else None
     except (OSError, pa.ArrowInvalid):
         return None
-    return table if (table.schema.metadata or {}).get(DATA_KEY) == data_print(store) else None
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def predict_run(
     file = None
     if [str(day) for day in span] == opened.record["segments"]["test"]:
         file = opened.folder / PREDICTIONS
-        write_table(table.replace_schema_metadata({DATA_KEY: data_print(store)}), file)
+        write_table(table.replace_schema_metadata({DATA_KEY: data_print(opened, store)}), file)
     return PredictResult(opened, table, *span, n_members, n_short, file, time.perf_counter() - started)
 
 

@@ -2,7 +2,8 @@
 
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from qts.config import LoadedConfig, Table
+from qts.config import LoadedConfig, Table, TrainConfig
 from qts.config.dump import dump_toml
 from qts.errors import ConfigError, LockHeldError, QtsError, StoreError
 from qts.json_text import to_json
@@ -29,6 +30,7 @@ from qts.training.device import resolve_device, set_exactness
 from qts.training.group import Group, join_group
 from qts.training.history import EarlyStop, Epoch
 from qts.training.loggers import open_loggers
+from qts.training.schedules import PATIENCE_EPOCHS
 from qts.training.shapes import check_shapes
 from qts.training.trainer import Trainer
 
@@ -79,7 +81,8 @@ def train_run(
     windows = windows_for(loaded, progress, group, may_build=may_build)
     key = training_key(loaded, options, windows)
     if not again and resume is None and (found := find_run(loaded, key)):
-        checkpoint.set_latest(found)
+        if group.is_first:
+            checkpoint.set_latest(found)
         return TrainResult(found, is_up_to_date=True, seconds=time.perf_counter() - started)
     work = _Training(loaded, options, windows, device, group, progress, on_epoch)
     folder = None if again else _stopped_folder(loaded, work, resume, key)
@@ -108,6 +111,8 @@ def training_key(
     """Return the hash of everything that decides a run's weights; `besides` are keys of `[train]` that do not count."""
     config = loaded.config
     decisive = config.train.model_dump(mode="json", exclude=set(besides))
+    if config.train.init_from is not None:
+        decisive["init_from"] = ""  # the hash of the weights says it, however they are named
     return fingerprint(
         windows.windows.meta["fingerprint"],
         config.window.model_dump(),
@@ -132,6 +137,12 @@ def _stopped_folder(loaded: LoadedConfig, work: "_Training", resume: str | None,
         stopped = (run for run in find_runs(loaded, key) if run.record["state"] in ("running", "stopped"))
         return next((run.folder for run in stopped if (run.folder / checkpoint.LAST).is_file()), None)
     run = checkpoint.open_run(runs_folder(loaded), resume, must_be_done=False)
+    if members := run.record.get("members"):
+        hint = f"resume one of its members: {', '.join(members)}"
+        raise ConfigError(f"the run {run.name} is an ensemble and was not trained itself", where="--resume", hint=hint)
+    if run.record.get("imported_from"):
+        hint = f"qts train --init-from {run.name} trains from its weights"
+        raise ConfigError(f"the run {run.name} was imported, not trained", where="--resume", hint=hint)
     if run.record.get("resume_key") != work.resume_key():
         train = work.record_of(key)["train"]
         there = run.record["train"]
@@ -144,7 +155,21 @@ def _stopped_folder(loaded: LoadedConfig, work: "_Training", resume: str | None,
         )  # fmt: skip
     if not (run.folder / checkpoint.LAST).is_file():
         raise StoreError(f"the run {run.name} has no whole epoch to go on from", hint="train anew: qts train --again")
+    _refuse_past_end(run, loaded.config.train)
     return run.folder
+
+
+def _refuse_past_end(run: Run, train: TrainConfig) -> None:
+    """Refuse a training that went on beyond where this config ends: its weights are not what this config gives."""
+    history = checkpoint.read_history(run.folder)
+    ends = (n for n in range(1, train.epochs) if EarlyStop.after(history[:n], train.metric, train.patience).is_over)
+    last = next(ends, train.epochs)
+    if len(history) > last:
+        raise ConfigError(
+            f"the run {run.name} has {len(history)} epochs; with epochs = {train.epochs} and patience = {train.patience} "
+            f"it ends after {last}",
+            where="--resume", hint="ask for more epochs or patience, or train anew: qts train --again",
+        )  # fmt: skip
 
 
 class _Training:
@@ -190,22 +215,31 @@ class _Training:
                 raise QtsError("the first process left no run", hint="do all processes see the same folder of runs?")
             return found
         self.record = self.record_of(key)
-        try:
-            self.folder = resumed or new_folder(self.loaded, key)
-            (self.folder / "config.toml").write_text(dump_toml(self.loaded.resolved()), encoding="utf-8")
-            checkpoint.write_record(self.folder, self.record)
-        except OSError as error:
-            place = runs_folder(self.loaded)
-            raise QtsError(f"cannot write the run to {place}: {error.strerror}", hint="check [store] runs") from error
-        try:
-            with FileLock(self.folder / LOCK, timeout=0):
-                run = self._run_alone(resumed)
-        except Timeout:
-            raise LockHeldError(f"the run {self.folder.name} is being trained by another process") from None
-        (self.folder / LOCK).unlink(missing_ok=True)
+        with self._begun(key, resumed):
+            run = self._run_alone(resumed)
         checkpoint.set_latest(run)
         self.group.wait()
         return run
+
+    @contextmanager
+    def _begun(self, key: str, resumed: Path | None) -> Iterator[None]:
+        """Have a folder in which no other process trains; before that nothing is written to it."""
+        with ExitStack() as closing:
+            try:
+                self.folder = resumed or new_folder(self.loaded, key)
+                lock = FileLock(self.folder / LOCK, timeout=0)
+                lock.acquire()
+                closing.callback((self.folder / LOCK).unlink, missing_ok=True)
+                closing.callback(lock.release)
+                (self.folder / "config.toml").write_text(dump_toml(self.loaded.resolved()), encoding="utf-8")
+                checkpoint.write_record(self.folder, self.record)
+            except Timeout:
+                raise LockHeldError(f"the run {self.folder.name} is being trained by another process") from None
+            except OSError as error:
+                place = runs_folder(self.loaded)
+                message = f"cannot write the run to {place}: {error.strerror}"
+                raise QtsError(message, hint="check [store] runs") from error
+            yield
 
     def _run_alone(self, resumed: Path | None) -> Run:
         started = time.perf_counter()
@@ -247,20 +281,30 @@ class _Training:
         for line in start_from(network, features, self.loaded):
             self.progress.note(line)
         torch.manual_seed(train.seed + self.group.rank * 1_000_003)  # each process drops other states
-        trainer = Trainer(network, train, self.device, self.progress, group=self.group)
+        if train.schedule == "plateau" and train.patience <= PATIENCE_EPOCHS + 1:
+            least = PATIENCE_EPOCHS + 2
+            self.progress.warn(
+                f"patience ends before plateau lowers the learning rate: set [train] patience to {least} or more"
+            )
+        trainer = Trainer(network, train, self.device, self.progress, group=self.group, features=features)
+        trainer.say_window = self._say_window
         if resumed is not None:
             checkpoint.load_progress(resumed, trainer)
             self.progress.note(f"taking up {resumed.name} after epoch {len(trainer.history)}")
         sets = self.windows.datasets
         scale = fit_scale(sets["train"], self.loaded.config.window.standardise)
         train_set = hold(sets["train"], self.device, scale, train_weights(self.loaded, self.windows))
-        valid_set = hold(sets["valid"], self.device, scale)
+        valid_set = hold(sets["valid"], self.device, scale, beside=train_set)
         if not self.group.is_first:
             return trainer, trainer.train(train_set, valid_set)
         self.record |= {SCALE: scale.to_json()} if scale else {}
         with open_loggers(train.log, self.folder, self.record) as log:
             trainer.on_epoch = lambda line, at_work: self._write_epoch(line, at_work, log)
             return trainer, trainer.train(train_set, valid_set)
+
+    def _say_window(self, row: int) -> str:
+        windows = self.windows.windows
+        return f"{windows.instruments[windows.instrument[row]]}'s window ending {windows.calendar[windows.day[row]]}"
 
     def _write_epoch(self, line: Epoch, trainer: Trainer, log: OnEpoch) -> None:
         """Keep what an interrupted training needs to go on, and tell whoever wants to know."""

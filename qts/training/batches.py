@@ -89,13 +89,16 @@ def ordered_batches(n_samples: int, batch_size: int) -> Batches:
     return _cut(np.arange(n_samples), batch_size)
 
 
-def day_batches(day: np.ndarray, seed: int | None = None, epoch: int = 0, per_step: int = 1) -> Batches:
+def day_batches(
+    day: np.ndarray, seed: int | None = None, epoch: int = 0, per_step: int = 1, left_out: np.ndarray | None = None
+) -> Batches:
     """Return one batch a day, each a whole cross-section; shuffled days with a seed, else in order.
 
-    day (n,) positions in the calendar.
+    day (n,) positions in the calendar; left_out (n,) bool, samples of days that get no batch.
     """
     order = np.argsort(day, kind="stable")
-    edges = np.append(np.flatnonzero(np.diff(day[order], prepend=-1)), len(day))
+    order = order if left_out is None else order[~left_out[order]]
+    edges = np.append(np.flatnonzero(np.diff(day[order], prepend=-1)), len(order))
     if seed is not None:
         days = np.random.default_rng([seed, epoch]).permutation(len(edges) - 1)
         parts = [order[edges[at] : edges[at + 1]] for at in days]
@@ -108,16 +111,28 @@ class DeviceWindows:
 
     On the CPU the matrix is the mapped file itself. On a GPU windows are gathered where they are needed, and no batch
     waits for the host; a matrix that is too large stays there, and windows are gathered and sent ahead of their use.
+    Another segment's windows, `beside` these, share their matrix.
     """
 
-    def __init__(self, dataset: WindowDataset, device: torch.device, weight: np.ndarray | None = None) -> None:
+    matrix: Tensor
+    """(n_rows, n_features)"""
+
+    def __init__(
+        self,
+        dataset: WindowDataset,
+        device: torch.device,
+        weight: np.ndarray | None = None,
+        beside: "DeviceWindows | None" = None,
+    ) -> None:
         self.dataset = dataset
         self.device = device
         self.scale: Scale | None = None
-        matrix = torch.from_numpy(dataset.matrix)
-        self.is_held = _fits(matrix, device)
-        self._home = device if self.is_held else torch.device("cpu")
-        self._matrix = matrix.to(self._home)
+        if beside is not None and beside.dataset.matrix is dataset.matrix and beside.device == device:
+            self.matrix = beside.matrix
+        else:
+            self.matrix = _placed(torch.from_numpy(dataset.matrix), device)
+        self._home = self.matrix.device
+        self.is_held = self._home.type == device.type
         self._rows = _rows_of(dataset).to(self._home)  # (n, step_len)
         self._has_gaps = bool((self._rows == ABSENT).any())
         self._divisors = None if dataset.divisors is None else torch.from_numpy(dataset.divisors).to(device)
@@ -145,7 +160,7 @@ class DeviceWindows:
     def _cells(self, rows: Tensor) -> Tensor:
         """Return (n, k, n_features) of (n, k) row numbers; NaN where there is no row."""
         flat = (rows.clamp(min=0) if self._has_gaps else rows).flatten()
-        cells = self._matrix.index_select(0, flat).view(*rows.shape, self.dataset.n_features)
+        cells = self.matrix.index_select(0, flat).view(*rows.shape, self.dataset.n_features)
         return cells.masked_fill((rows == ABSENT).unsqueeze(-1), torch.nan) if self._has_gaps else cells
 
     def targets(self, chosen: Tensor) -> Tensor:
@@ -156,19 +171,24 @@ class DeviceWindows:
         """Return (n,) weights, or None if all samples weigh the same."""
         return None if self._weight is None else self._weight.index_select(0, chosen)
 
+    def counts(self) -> np.ndarray:
+        """Return (n_samples,) bool: whether a sample has a target and weighs anything."""
+        has_target = np.isfinite(self.dataset.targets())
+        return has_target if self._weight is None else has_target & (self._weight.cpu().numpy() > 0)
+
     def gathered(self, batches: Batches, group: Group = ALONE) -> Iterator[tuple[Piece, Tensor]]:
         """Yield each piece of work and its windows; those of a matrix on the host are fetched a piece ahead."""
-        pieces = batches.pieces(self._home, group)
+        pieces = batches.pieces(self.device, group)
         if self.is_held:
             return ((piece, self.windows(piece.chosen)) for piece in pieces)
-        sent = _ahead(pieces, lambda piece: (piece, self.windows(piece.chosen)))
-        return ((piece._replace(chosen=piece.chosen.to(self.device, non_blocking=True)), x) for piece, x in sent)
+        sent = _ahead(batches.pieces(self._home, group), lambda piece: self.windows(piece.chosen))
+        return zip(pieces, sent, strict=True)  # positions are on either side once: to send them would wait for the GPU
 
 
-def _fits(matrix: Tensor, device: torch.device) -> bool:
-    if device.type != "cuda":
-        return True
-    return matrix.nbytes <= DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]
+def _placed(matrix: Tensor, device: torch.device) -> Tensor:
+    """Return the matrix on the device, or where it is if a GPU has too little room."""
+    is_large = device.type == "cuda" and matrix.nbytes > DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]
+    return matrix if is_large else matrix.to(device)
 
 
 def _rows_of(dataset: WindowDataset) -> Tensor:

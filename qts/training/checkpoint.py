@@ -1,6 +1,8 @@
 """A run's folder: tensors in safetensors, everything else as text that a person can read. No pickle anywhere."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -89,18 +91,17 @@ def save_progress(folder: Path, trainer: Trainer) -> None:
         write_weights(folder / MODEL, trainer.best_weights)
     weights = {f"model.{name}": tensor for name, tensor in trainer.network.state_dict().items()}
     plain = {"epoch": len(trainer.history), "plateau": asdict(trainer.plateau)}
-    tensors = weights | _optimizer_tensors(trainer.optimizer) | _generator_tensors(trainer.device)
+    generators = {f"generator.{name}": state for name, state in trainer.generators.items()}
+    tensors = weights | _optimizer_tensors(trainer.optimizer) | generators
     write_weights(folder / LAST, tensors, {"progress": to_json(plain)})
 
 
 def load_progress(folder: Path, trainer: Trainer) -> None:
     """Put a trainer where an interrupted one was after its last whole epoch; raises StoreError if that cannot be read."""
-    try:
+    with _taken_up(folder):
+        trainer.history, plain = _read_history(folder)
         with safe_open(folder / LAST, framework="pt") as file:
-            plain = json.loads(file.metadata()["progress"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        rows = pq.read_table(folder / HISTORY).to_pylist()[: plain["epoch"]]
-        trainer.history = [Epoch(**row) for row in rows]
         trainer.best_weights = (
             load_file(folder / MODEL, device=str(trainer.device))
             if any(line.is_best for line in trainer.history)
@@ -110,7 +111,28 @@ def load_progress(folder: Path, trainer: Trainer) -> None:
         trainer.network.load_state_dict(_named(tensors, "model."))
         if trainer.optimizer is not None:
             _restore_optimizer(trainer.optimizer, _named(tensors, "optimizer."))
-        _restore_generators(_named(tensors, "generator."))
+        trainer.restore_generators(_named(tensors, "generator."))
+
+
+def read_history(folder: Path) -> list[Epoch]:
+    """Return the whole epochs of a training, that may be taken up after them; raises StoreError if it cannot."""
+    with _taken_up(folder):
+        return _read_history(folder)[0]
+
+
+def _read_history(folder: Path) -> tuple[list[Epoch], dict[str, Any]]:
+    """Return the epochs that the state of a training counts, and what else it says in words."""
+    with safe_open(folder / LAST, framework="pt") as file:
+        plain = json.loads(file.metadata()["progress"])
+    rows = pq.read_table(folder / HISTORY).to_pylist()[: plain["epoch"]]
+    return [Epoch(**row) for row in rows], plain
+
+
+@contextmanager
+def _taken_up(folder: Path) -> Iterator[None]:
+    """Turn whatever a damaged state leads to into a StoreError."""
+    try:
+        yield
     except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError, pa.ArrowInvalid) as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         message = f"the training in {folder} cannot be taken up: {reason}"
@@ -140,18 +162,6 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tens
         at, _, key = name.partition(".")
         state.setdefault(int(at), {})[key] = tensor
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
-def _generator_tensors(device: torch.device) -> dict[str, Tensor]:
-    """Return the state of the random generators, which dropout draws from."""
-    found = {"generator.cpu": torch.get_rng_state()}
-    return found | ({"generator.cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
-
-
-def _restore_generators(tensors: dict[str, Tensor]) -> None:
-    torch.set_rng_state(tensors["cpu"])
-    if "cuda" in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(tensors["cuda"])
 
 
 def _write_history(folder: Path, history: list[Epoch]) -> None:

@@ -44,6 +44,14 @@ class Group:
             parameter.grad = part.view_as(parameter)
         return flat[0]
 
+    def gather(self, values: Tensor) -> list[Tensor]:
+        """Return the values of every process, by rank; they have one shape, and lie where the group exchanges."""
+        if self.size == 1:
+            return [values]
+        found = [torch.empty_like(values) for _ in range(self.size)]
+        dist.all_gather(found, values)
+        return found
+
     def wait(self) -> None:
         """Return when every process has come here."""
         if self.size > 1:

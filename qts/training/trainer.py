@@ -1,7 +1,7 @@
 """The training loop: epochs of steps, a look at the whole validation segment, the best weights in the end."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
@@ -15,7 +15,7 @@ from qts.evaluation import daily_ic, summarise
 from qts.models._architecture import Architecture, WholeFit
 from qts.progress import Progress
 from qts.training.batches import Batches, DeviceWindows, Pass, Piece, day_batches, shuffled_batches
-from qts.training.device import autocast
+from qts.training.device import autocast, generator_states, restore_generators
 from qts.training.group import ALONE, Group
 from qts.training.history import EarlyStop, Epoch, outlook, say
 from qts.training.losses import LOSSES, loss_of
@@ -45,8 +45,14 @@ class Trainer:
     """Called after each epoch, to write it down."""
     group: Group = ALONE
     """The processes that train together."""
+    features: Sequence[str] = ()
+    """Names of the features, for messages."""
+    say_window: Callable[[int], str] = lambda row: f"the window ending at row {row}"
+    """What a message calls the window that ends at a row."""
     history: list[Epoch] = field(default_factory=list)
     best_weights: dict[str, Tensor] = field(default_factory=dict)
+    generators: dict[str, Tensor] = field(default_factory=dict)
+    """States of the random generators after the last epoch; those of another process than the first by its rank."""
 
     def __post_init__(self) -> None:
         self.network.to(self.device)
@@ -93,29 +99,38 @@ class Trainer:
             self.network.fit(Pass(train), Pass(valid), self.config.seed, self.progress.note)
             return self._loss_of(predict_scores(self.network, train), train)
         batches = self.batches(train, epoch)
-        self.progress.stage(outlook(self.history, epoch, self.config.epochs), len(train))
+        self.progress.stage(outlook(self.history, epoch, self.config.epochs), len(batches.order))
         return self.run_epoch(train, batches, epoch)
 
     def batches(self, windows: DeviceWindows, epoch: int) -> Batches:
         """Return the batches of an epoch."""
         config = self.config
         if self.takes_days:
-            return day_batches(windows.dataset.samples.day, config.seed, epoch, config.days_per_step)
+            day, least = windows.dataset.samples.day, 2 if self.judges_days else 1
+            teaches = np.bincount(day, weights=windows.counts()) >= least
+            if not teaches.any():
+                raise QtsError(
+                    f"no day of the train segment has {least} labelled samples", hint="are universe and label right?"
+                )
+            # a step without a gradient would move the weights all the same, by momentum and decay
+            return day_batches(day, config.seed, epoch, config.days_per_step, left_out=~teaches[day])
         return shuffled_batches(len(windows), config.batch_size, config.seed, epoch)
 
     def run_epoch(self, windows: DeviceWindows, batches: Batches, epoch: int) -> float:
         """Move the weights once a step; return the mean loss, each sample weighing the same.
 
-        On a GPU nothing is read back before the epoch's end, so a loss that is not finite is told only then.
+        On a GPU nothing is read back before the epoch's end, so a loss that is not finite is told only then; likewise by
+        several processes, of which all have to hear of it.
         """
         self.network.train()
         parameters = [p for p in self.network.parameters() if p.requires_grad]
         losses = torch.zeros(batches.n_steps, device=self.device)
+        tells_at_once = self.device.type == "cpu" and self.group.size == 1
         step, loss = 0, losses.new_zeros(())
         for piece, x in self._fed(windows.gathered(batches, self.group)):
             if len(piece.chosen):
                 part = self._loss_on(windows, piece.chosen, x) * piece.share
-                if self.device.type == "cpu" and not part.isfinite():
+                if tells_at_once and not part.isfinite():
                     self._refuse(windows, batches, step, part.item(), epoch)
                 part.backward()  # type: ignore[no-untyped-call]
                 loss = loss + part.detach()
@@ -139,13 +154,17 @@ class Trainer:
         bad = (~windows.windows(chosen.to(self.device)).isfinite()).any(dim=1).nonzero()  # (k, 2): sample, feature
         if len(bad):
             sample, feature = bad[0].tolist()
-            row = int(windows.dataset.samples.row[chosen[sample]])
+            name = self.features[feature] if self.features else feature
+            window = self.say_window(int(windows.dataset.samples.row[chosen[sample]]))
             raise QtsError(
-                f"the loss became {value}: feature {feature} of the window ending at row {row} is not finite",
+                f"the loss became {value}: feature {name} of {window} is not finite",
                 where=where, hint="add a fillna or clip to [[processors.features]]",
             )  # fmt: skip
-        if not bool(windows.targets(chosen.to(self.device)).isfinite().any()):
-            raise QtsError(f"the loss became {value}: the batch has no finite label", where=where)
+        infinite = windows.targets(chosen.to(self.device)).isinf().nonzero()  # (k, 1)
+        if len(infinite):
+            window = self.say_window(int(windows.dataset.samples.row[chosen[int(infinite[0])]]))
+            raise QtsError(f"the loss became {value}: the label of {window} is infinite", where=where,
+                           hint="let [label] expr be finite or NaN, or add a processor to [[processors.label]]")  # fmt: skip
         raise QtsError(f"the loss became {value}: training diverged", where=where, hint="try a smaller [train] lr")
 
     def _loss_on(self, windows: DeviceWindows, chosen: Tensor, x: Tensor) -> Tensor:
@@ -184,13 +203,17 @@ class Trainer:
         return Validation(self._loss_of(scores, windows), summarise(ic)[0], summarise(rank_ic)[0])
 
     def _loss_of(self, scores: np.ndarray, windows: DeviceWindows) -> float:
-        """Return the loss of all samples, unweighted; the mean over days, where the loss is one of cross-sections."""
-        score, target = (torch.from_numpy(column).double() for column in (scores, windows.dataset.targets()))
-        target = torch.where(score.isnan(), torch.nan, target)  # what has no score is not judged
-        score = score.nan_to_num(nan=0.0)
+        """Return the loss of all samples, unweighted; the mean over days, where the loss is one of cross-sections.
+
+        Judged is what has a score and a target; NaN, if that is nothing.
+        """
+        judged = np.flatnonzero(~np.isnan(scores) & ~np.isnan(windows.dataset.targets()))
+        if not len(judged):
+            return np.nan
+        score, target = (torch.from_numpy(column[judged]).double() for column in (scores, windows.dataset.targets()))
         if not self.judges_days:
             return self.loss(score, target, None).item()
-        pieces = day_batches(windows.dataset.samples.day).pieces(torch.device("cpu"))
+        pieces = day_batches(windows.dataset.samples.day[judged]).pieces(torch.device("cpu"))
         return float(np.mean([self.loss(score[p.chosen], target[p.chosen], None).item() for p in pieces]))
 
     def _note_epoch(
@@ -217,8 +240,24 @@ class Trainer:
         if self.config.schedule == "plateau":
             self.plateau.judge(line.figure(self.config.metric))
         self.history.append(line)
+        self.generators = self._all_generators()
         self.on_epoch(line, self)
         self.progress.note(say(line, stop))
+
+    def _all_generators(self) -> dict[str, Tensor]:
+        """Return the states of all processes' generators; each drops other states."""
+        own = generator_states(self.device)
+        found = {name: self.group.gather(state.to(self.device)) for name, state in own.items()}
+        return {_of_process(name, rank): state for name, states in found.items() for rank, state in enumerate(states)}
+
+    def restore_generators(self, states: dict[str, Tensor]) -> None:
+        """Put this process's generators where they were; states as in `generators`."""
+        own = {name: states.get(_of_process(name, self.group.rank)) for name in ("cpu", "cuda")}
+        restore_generators({name: state for name, state in own.items() if state is not None}, self.device)
+
+
+def _of_process(name: str, rank: int) -> str:
+    return f"{name}.{rank}" if rank else name
 
 
 def _step_sizes(batches: Batches) -> np.ndarray:

@@ -154,6 +154,27 @@ def test_seeds_leave_a_run_each_and_an_ensemble_of_day_ranks(market: LoadedConfi
         result.ensemble.network()
 
 
+def test_an_ensemble_names_the_member_that_is_gone(market: LoadedConfig) -> None:
+    result = train_seeds(market, QUIET, 2)
+    gone = result.members[1].run
+    gone.folder.rename(gone.folder.with_name(f"{gone.name}-2"))  # whose name begins as the lost one's
+    with pytest.raises(StoreError, match=f"{gone.name}, a member of the ensemble {result.ensemble.name}, is not in"):
+        predict_run(market, QUIET)
+
+
+def test_a_plateau_that_patience_never_lets_come_is_told(market: LoadedConfig) -> None:
+    class Heard(SilentProgress):
+        def warn(self, text: str) -> None:
+            told.append(text)
+
+    told: list[str] = []
+    for patience in (6, 7):
+        train_run(market.changed({"train.schedule": "plateau", "train.patience": patience}, "test"), Heard())
+    assert [text for text in told if "plateau" in text] == [
+        "patience ends before plateau lowers the learning rate: set [train] patience to 7 or more"
+    ]
+
+
 def test_fine_tuning_starts_from_a_run_s_weights(market: LoadedConfig) -> None:
     first = train_run(market, QUIET)
     tiny = {"train.init_from": first.run.name, "train.lr": 1e-12, "train.epochs": 1}

@@ -58,6 +58,40 @@ def test_two_processes_find_the_weights_that_one_finds(tmp_path: Path, keys: tup
     ]
 
 
+STOP_AND_GO_ON = """
+from pathlib import Path
+
+from qts.config import load_config
+from qts.pipeline.ensemble import train_seeds
+from qts.pipeline.train import train_run
+from qts.progress import SilentProgress
+
+quiet = SilentProgress()
+keys = {"train.epochs": 4, "train.patience": 9, "model.num_layers": 2, "model.dropout": 0.5}
+loaded = load_config(Path("qts.toml"), environment={}).changed(keys, "test")
+train_run(loaded.changed({"store.runs": "whole"}, "test"), quiet)
+short = train_run(loaded.changed({"train.epochs": 2}, "test"), quiet)
+train_run(loaded, quiet, resume=short.run.name)
+train_seeds(loaded.changed({"store.runs": "seeds", "train.epochs": 1}, "test"), quiet, 2)
+"""
+
+
+def test_two_processes_stop_and_go_on_each_with_its_own_dropout_and_leave_one_ensemble(tmp_path: Path) -> None:
+    write_market(tmp_path)
+    qts(tmp_path, "ingest", together=False)
+    (tmp_path / "work.py").write_text(STOP_AND_GO_ON)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "work.py"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, env=environment, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    (whole,), (taken_up,) = (list(tmp_path.glob(f"{runs}/*/model.safetensors")) for runs in ("whole", "runs"))
+    assert torch.equal(weights({"run": taken_up.parent}), weights({"run": whole.parent}))
+    members = [json.loads(file.read_text()).get("members") for file in tmp_path.glob("seeds/*/run.json")]
+    assert sorted(len(names) for names in members if names) == [2]
+
+
 @pytest.mark.parametrize("n_processes", [2, 3])
 def test_the_shares_of_all_processes_are_the_whole_batch(n_processes: int) -> None:
     whole = [set(piece.chosen.tolist()) for piece in shuffled_batches(23, 7, seed=1, epoch=1).pieces(CPU)]

@@ -1,5 +1,7 @@
 """The loop: seeds, early stopping, best weights, every validation row, non-finite losses."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -19,7 +21,9 @@ CPU = torch.device("cpu")
 N_INSTRUMENTS, N_DAYS, F, T = 11, 13, 3, 4
 
 
-def windows(seed: int = 1, *, gap_at: int | None = None) -> DeviceWindows:
+def windows(
+    seed: int = 1, *, gap_at: int | None = None, label_at: int = 0, label: float | None = None
+) -> DeviceWindows:
     """A market whose target is the first feature of the sample's own day."""
     rng = np.random.default_rng(seed)
     instrument, day = np.repeat(np.arange(N_INSTRUMENTS), N_DAYS), np.tile(np.arange(N_DAYS), N_INSTRUMENTS)
@@ -27,6 +31,8 @@ def windows(seed: int = 1, *, gap_at: int | None = None) -> DeviceWindows:
     target = matrix[:, 0].copy()
     if gap_at is not None:
         matrix[gap_at, 1] = np.nan
+    if label is not None:
+        target[label_at] = label
     rows = np.flatnonzero(day >= T - 1)
     view = View.of_rows(np.arange(len(day)), instrument, day)
     samples = Samples(rows, instrument[rows], day[rows])
@@ -121,6 +127,59 @@ def test_the_first_loss_that_is_not_finite_stops_the_run_and_names_batch_and_fea
     assert caught.value.where is not None
     assert caught.value.where.startswith("epoch 1, batch ")
     assert caught.value.hint is not None
+
+
+def test_a_label_that_is_infinite_is_told() -> None:
+    with pytest.raises(QtsError, match="the label of the window ending at row 45 is infinite"):
+        trainer(batch_size=1000).train(windows(1, label_at=45, label=np.inf), windows(2))
+
+
+@pytest.mark.parametrize("loss", ["mse", "ic"])
+def test_a_network_that_has_no_score_left_has_no_loss_either(loss: str) -> None:
+    made = trainer(loss=loss)
+    torch.nn.init.constant_(made.network.get_parameter("head.bias"), torch.nan)
+    assert np.isnan(made.validate(windows(2)).loss)
+
+
+def test_a_day_with_one_label_teaches_the_correlation_of_scores_nothing() -> None:
+    data = windows(1)
+    day, rows = data.dataset.samples.day, data.dataset.samples.row
+    data.dataset.target[rows[day == 7][1:]] = np.nan
+    data.dataset.target[rows[day == 8][2:]] = np.nan
+    chosen = [piece.chosen.numpy() for piece in trainer(loss="ic").batches(data, epoch=1).pieces(CPU)]
+    assert sorted(day[batch[0]] for batch in chosen) == [3, 4, 5, 6, 8, 9, 10, 11, 12]
+    assert all(len(batch) == N_INSTRUMENTS for batch in chosen)
+
+
+def test_a_segment_in_which_no_day_teaches_anything_is_refused() -> None:
+    data = windows(1)
+    data.dataset.target[:] = np.nan
+    with pytest.raises(QtsError, match="no day of the train segment has 2 labelled samples"):
+        trainer(loss="rank_ic").train(data, windows(2))
+
+
+def test_segments_share_one_matrix_on_the_device() -> None:
+    train, rng = windows(1), np.random.default_rng(5)
+    chosen = rng.permutation(len(train))[:9]
+    dataset = replace(train.dataset, samples=train.dataset.samples.take(chosen))
+    valid = DeviceWindows(dataset, CPU, beside=train)
+    assert valid.matrix is train.matrix
+    assert torch.equal(valid.windows(torch.arange(9)), train.windows(torch.from_numpy(chosen)))
+    moved = DeviceWindows(replace(dataset, matrix=dataset.matrix + 1), CPU, beside=train)
+    assert torch.equal(moved.windows(torch.arange(9)), train.windows(torch.from_numpy(chosen)) + 1)
+
+
+def test_windows_of_a_matrix_on_the_host_come_with_their_positions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)  # needs a GPU
+    data = windows(1)
+    batches = shuffled_batches(len(data), 7, seed=1, epoch=1)
+    held = list(data.gathered(batches))
+    data.is_held = False
+    sent = list(data.gathered(batches))
+    assert len(held) == len(sent)
+    for (piece, x), (other, y) in zip(held, sent, strict=True):
+        assert torch.equal(piece.chosen, other.chosen)
+        assert torch.equal(x, y)
 
 
 def test_a_diverged_training_says_so() -> None:
