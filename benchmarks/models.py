@@ -61,17 +61,17 @@ CASES = {
     "mlp": Case("mlp", _like(1e-3, 2000), 5),
     "gru": Case("gru", _like(2e-4), 5),
     "lstm": Case("lstm", _like(1e-3), 5),
-    "alstm": Case("alstm", _like(1e-3), 5),
-    "krnn": Case("krnn", _like(1e-3, 2000, n_channels=8, hidden_size=8, n_rnns=2), 5),
+    "alstm": Case("alstm", _like(1e-3), 3),
+    "krnn": Case("krnn", _like(1e-3, 2000, n_channels=8, hidden_size=8, n_rnns=2), 3),
     "tcn": Case("tcn", _like(1e-4, 2000), 5),
-    "stacked_lstm": Case("stacked_lstm", _like(1e-3, hidden_sizes=[64, 32]), 5),
-    "bilstm": Case("bilstm", _like(1e-3, closed_windows=True), 5),
-    "attention_lstm": Case("attention_lstm", _like(1e-3), 5),
+    "stacked_lstm": Case("stacked_lstm", _like(1e-3, hidden_sizes=[64, 32]), 3),
+    "bilstm": Case("bilstm", _like(1e-3, closed_windows=True), 3),
+    "attention_lstm": Case("attention_lstm", _like(1e-3), 3),
     "gats": Case("gats", _like(1e-4), 5),
     "transformer": Case("transformer", {**_like(1e-4, 8192), "train.weight_decay": 1e-3}, 3),
-    "localformer": Case("localformer", {**_like(1e-4, 8192), "train.weight_decay": 1e-3}, 2),
-    "gru-360": Case("gru", _like(1e-3), 3, "360: 60 x 6"),
-    "lstm-360": Case("lstm", _like(1e-3), 3, "360: 60 x 6"),
+    "localformer": Case("localformer", {**_like(1e-4, 8192), "train.weight_decay": 1e-3}, 1),
+    "gru-360": Case("gru", _like(1e-3), 2, "360: 60 x 6"),
+    "lstm-360": Case("lstm", _like(1e-3), 2, "360: 60 x 6"),
 }
 FIGURES = ("ic", "icir", "rank_ic", "rank_icir")
 
@@ -107,7 +107,7 @@ def row(study: Path, name: str, case: Case, seed: int) -> str:
     """Train and judge one case; return its row."""
     arguments = settings(case, seed)
     started = time.perf_counter()
-    measure(qts_command("ingest", *arguments), study)
+    measure(qts_command("ingest", "--wait", "300", *arguments), study)
     found = measure(qts_command("train", *arguments), study).found
     run = Path(str(found["run"]))
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]

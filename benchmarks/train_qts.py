@@ -6,9 +6,12 @@ Run by train.py, in a process of its own. Seconds of epochs are those of the run
 """
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
+
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the program has it, before torch is loaded
 
 import numpy as np
 import pyarrow.parquet as pq  # noqa: TID253 - a script that is no part of the package
