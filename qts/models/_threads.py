@@ -36,7 +36,7 @@ def in_parts(work: Callable[[slice], T], edges: Sequence[int]) -> list[T]:
     if len(parts) == 1:
         with torch.autocast("cpu", enabled=False):
             return [work(parts[0])]
-    return list(_pool(len(parts), os.getpid()).map(work, parts))
+    return list(_pool(torch.get_num_threads(), os.getpid()).map(work, parts))
 
 
 @lru_cache(maxsize=4)

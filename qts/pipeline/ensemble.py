@@ -13,13 +13,13 @@ import numpy as np
 
 from qts.config import LoadedConfig
 from qts.errors import ConfigError, StoreError
+from qts.pipeline.held import device_of
 from qts.pipeline.run_record import find_runs, new_folder
 from qts.pipeline.train import TrainResult, train_run
 from qts.progress import Progress
 from qts.store import fingerprint
 from qts.training import checkpoint
 from qts.training.checkpoint import Run, open_run
-from qts.training.device import resolve_device
 from qts.training.group import join_group
 
 FIGURES = ("train_loss", "valid_loss", "valid_ic", "valid_rank_ic")
@@ -58,7 +58,7 @@ def train_seeds(
 
 def _leave_ensemble(loaded: LoadedConfig, runs: list[Run]) -> Run:
     """Return the run of these members; of several processes the first writes it and the others wait."""
-    group, _ = join_group(resolve_device(loaded.config.train.device))
+    group, _ = join_group(device_of(loaded))
     if not group.is_first:
         group.wait()
     ensemble = _write_ensemble(loaded, runs)

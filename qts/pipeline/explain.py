@@ -16,7 +16,7 @@ from qts.config import LoadedConfig
 from qts.errors import ConfigError, InputError
 from qts.evaluation.importance import AttendedWindow, Attention, ExplainReport
 from qts.models._architecture import Architecture, Attentive
-from qts.pipeline.held import hold, scale_of
+from qts.pipeline.held import device_of, hold, scale_of
 from qts.pipeline.run_record import runs_folder
 from qts.pipeline.span_windows import SpanWindows, read_span
 from qts.progress import Progress
@@ -25,7 +25,6 @@ from qts.rendering.explain import write_explain_report
 from qts.store import Store, open_store
 from qts.training.batches import DeviceWindows
 from qts.training.checkpoint import Run, open_run
-from qts.training.device import resolve_device
 from qts.training.explain import PermutedICs, attention_weights, permuted_ics
 from qts.windows import WindowDataset
 from qts.windows.view import ABSENT
@@ -71,7 +70,7 @@ def explain_run(
     store = open_store(loaded.path(loaded.config.store.path))
     progress.stage("read features")
     held = read_span(opened.record, store, _span(opened, segment))
-    device = resolve_device(loaded.config.train.device)
+    device = device_of(loaded)
     network = network.to(device)
     hold_on = partial(hold, device=device, scale=scale_of(opened.record))
     window = None if instrument is None else _window_of(network, held, instrument, day, hold_on)

@@ -5,12 +5,21 @@ from typing import Any
 import numpy as np
 import torch
 
+from qts.config import LoadedConfig
 from qts.training.batches import DeviceWindows
+from qts.training.device import resolve_device
 from qts.training.window_scale import WindowScale
 from qts.windows import WindowDataset
 
 SCALE = "window_scale"
 """Where run.json keeps the scale of a run's windows."""
+
+
+def device_of(loaded: LoadedConfig) -> torch.device:
+    """Return the device that the config names, with as many threads as `[limits]` allows; raises DeviceError."""
+    if loaded.config.limits.threads:
+        torch.set_num_threads(loaded.config.limits.threads)
+    return resolve_device(loaded.config.train.device)
 
 
 def hold(

@@ -12,7 +12,7 @@ from qts.config import LoadedConfig, Table
 from qts.config.dump import dump_toml
 from qts.errors import ConfigError, QtsError
 from qts.models._architecture import Architecture
-from qts.pipeline.held import SCALE, fit_scale, hold
+from qts.pipeline.held import SCALE, device_of, fit_scale, hold
 from qts.pipeline.run_record import make_record, new_folder
 from qts.pipeline.train import find_run, model_options, windows_for
 from qts.pipeline.window import WindowResult
@@ -20,7 +20,6 @@ from qts.progress import Progress
 from qts.store import fingerprint
 from qts.training import checkpoint
 from qts.training.checkpoint import Run
-from qts.training.device import resolve_device
 from qts.training.shape_search import advise
 from qts.training.shapes import check_shapes
 from qts.training.trainer import Trainer
@@ -58,7 +57,7 @@ def import_checkpoint(
     """
     started = time.perf_counter()
     options = model_options(loaded)
-    device = resolve_device(loaded.config.train.device)
+    device = device_of(loaded)
     source = _Source(file, _hash_of(file), read_state(file), factors)
     windows = windows_for(loaded, progress)
     features = windows.windows.features

@@ -18,14 +18,13 @@ from qts.config import LoadedConfig
 from qts.cross_section import CrossSections
 from qts.errors import ConfigError
 from qts.pipeline.ensemble import members_of
-from qts.pipeline.held import hold, scale_of
+from qts.pipeline.held import device_of, hold, scale_of
 from qts.pipeline.run_record import runs_folder
 from qts.pipeline.span_windows import read_span
 from qts.progress import Progress
 from qts.store import Store, open_store
 from qts.training.batches import DeviceWindows
 from qts.training.checkpoint import MODEL, Run, open_run
-from qts.training.device import resolve_device
 from qts.training.predictor import predict_scores
 
 PREDICTIONS = "predictions.parquet"
@@ -125,7 +124,7 @@ def score_span(
     found = read_span(run.record, store, span)
     progress.stage("score")
     samples = found.dataset.samples
-    held = hold(found.dataset, resolve_device(loaded.config.train.device), scale_of(run.record))
+    held = hold(found.dataset, device_of(loaded), scale_of(run.record))
     scores = _score(run, held, loaded)
     order = np.lexsort((samples.instrument, samples.day))
     table = pa.table({

@@ -17,7 +17,7 @@ from qts.config.dump import dump_toml
 from qts.errors import ConfigError, LockHeldError, QtsError, StoreError
 from qts.json_text import to_json
 from qts.models import load_architecture
-from qts.pipeline.held import SCALE, fit_scale, hold
+from qts.pipeline.held import SCALE, device_of, fit_scale, hold
 from qts.pipeline.run_record import find_runs, make_record, new_folder, runs_folder
 from qts.pipeline.start import start_from, weights_hash
 from qts.pipeline.weights import train_weights
@@ -26,7 +26,7 @@ from qts.progress import Progress, SilentProgress
 from qts.store import fingerprint
 from qts.training import checkpoint
 from qts.training.checkpoint import Run
-from qts.training.device import resolve_device, set_exactness
+from qts.training.device import set_exactness
 from qts.training.group import Group, join_group
 from qts.training.history import EarlyStop, Epoch
 from qts.training.loggers import open_loggers
@@ -76,7 +76,7 @@ def train_run(
     """
     started = time.perf_counter()
     options = model_options(loaded)
-    group, device = join_group(resolve_device(loaded.config.train.device))
+    group, device = join_group(device_of(loaded))
     progress = progress if group.is_first else SilentProgress()
     windows = windows_for(loaded, progress, group, may_build=may_build)
     key = training_key(loaded, options, windows)
@@ -269,8 +269,6 @@ class _Training:
 
     def _fit(self, resumed: Path | None) -> tuple[Trainer, EarlyStop]:
         train = self.loaded.config.train
-        if self.loaded.config.limits.threads:
-            torch.set_num_threads(self.loaded.config.limits.threads)
         set_exactness(train.precision, deterministic=train.deterministic)
         torch.manual_seed(train.seed)
         name, features = self.loaded.config.model.name, self.windows.windows.features

@@ -60,8 +60,14 @@ def _mlflow(folder: Path, record: dict[str, Any], closing: ExitStack) -> Log:
         import mlflow  # noqa: PLC0415 - an extra
     except ImportError:
         raise _absent("mlflow") from None
-    closing.enter_context(mlflow.start_run(run_name=folder.name))
-    mlflow.log_params({"model": record["model"]["name"], **record["model"]["config"], **record["train"]})
+    try:
+        closing.enter_context(mlflow.start_run(run_name=folder.name))
+        mlflow.log_params({"model": record["model"]["name"], **record["model"]["config"], **record["train"]})
+    except mlflow.exceptions.MlflowException as error:
+        reason = str(error).partition(". ")[0]
+        raise ConfigError(
+            f"mlflow cannot log: {reason}", hint="MLFLOW_TRACKING_URI names a server or sqlite:///FILE"
+        ) from error
 
     def log(line: Epoch) -> None:
         mlflow.log_metrics({name: getattr(line, name) for name in FIGURES}, step=line.epoch)
