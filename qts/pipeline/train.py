@@ -29,7 +29,7 @@ from qts.training.checkpoint import Run
 from qts.training.device import set_exactness
 from qts.training.group import Group, join_group
 from qts.training.history import EarlyStop, Epoch
-from qts.training.loggers import open_loggers
+from qts.training.loggers import check_loggers, open_loggers
 from qts.training.schedules import PATIENCE_EPOCHS
 from qts.training.shapes import check_shapes
 from qts.training.trainer import Trainer
@@ -76,6 +76,7 @@ def train_run(
     """
     started = time.perf_counter()
     options = model_options(loaded)
+    check_loggers(loaded.config.train.log)
     group, device = join_group(device_of(loaded))
     progress = progress if group.is_first else SilentProgress()
     windows = windows_for(loaded, progress, group, may_build=may_build)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,14 @@ LOGGERS: Registry[Logger] = Registry("logger")
 FIGURES = ("train_loss", "valid_loss", "valid_ic", "valid_rank_ic", "lr", "samples_per_second")
 
 
+def check_loggers(names: Sequence[str]) -> None:
+    """Raise ConfigError for a logger that is unknown, or whose package, of the same name, is not installed."""
+    for name in names:
+        LOGGERS[name]
+        if find_spec(name) is None:
+            raise ConfigError(f'[train] log names "{name}", which is not installed', hint=f'pip install "qts[{name}]"')
+
+
 @contextmanager
 def open_loggers(names: Sequence[str], folder: Path, record: dict[str, Any]) -> Iterator[Log]:
     """Open the loggers of these names; what is yielded passes an epoch on to all of them."""
@@ -33,16 +42,10 @@ def open_loggers(names: Sequence[str], folder: Path, record: dict[str, Any]) -> 
         yield tell
 
 
-def _absent(package: str) -> ConfigError:
-    return ConfigError(f'[train] log names "{package}", which is not installed', hint=f'pip install "qts[{package}]"')
-
-
 def _tensorboard(folder: Path, record: dict[str, Any], closing: ExitStack) -> Log:
     """Event files in the run's folder: `tensorboard --logdir runs` shows all runs side by side."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an extra
-    except ImportError:
-        raise _absent("tensorboard") from None
+    from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an extra
+
     writer = SummaryWriter(str(folder / "tensorboard"))
     closing.callback(writer.close)
     writer.add_text("model", str(record["model"]))
@@ -56,10 +59,8 @@ def _tensorboard(folder: Path, record: dict[str, Any], closing: ExitStack) -> Lo
 
 def _mlflow(folder: Path, record: dict[str, Any], closing: ExitStack) -> Log:
     """A run of the MLflow server or folder that MLFLOW_TRACKING_URI names."""
-    try:
-        import mlflow  # noqa: PLC0415 - an extra
-    except ImportError:
-        raise _absent("mlflow") from None
+    import mlflow  # noqa: PLC0415 - an extra
+
     try:
         closing.enter_context(mlflow.start_run(run_name=folder.name))
         mlflow.log_params({"model": record["model"]["name"], **record["model"]["config"], **record["train"]})

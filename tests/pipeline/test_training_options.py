@@ -1,6 +1,7 @@
 """Every architecture and every choice of `[train]` through the whole path, on a market small enough to read."""
 
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -208,6 +209,14 @@ def test_the_seven_daily_flags_and_any_key_decide_which_run_it_is(market: Loaded
 def test_an_unknown_logger_is_answered_with_the_list(market: LoadedConfig) -> None:
     with pytest.raises(QtsError, match='unknown logger "tensorbord"'):
         train_run(market.changed({"train.log": ["tensorbord"]}, "t"), QUIET)
+
+
+@pytest.mark.skipif(find_spec("mlflow") is not None, reason="it is there")
+def test_a_logger_whose_package_is_absent_is_refused_before_anything_is_written(market: LoadedConfig) -> None:
+    with pytest.raises(ConfigError, match='names "mlflow", which is not installed') as caught:
+        train_run(market.changed({"train.log": ["mlflow"]}, "t"), QUIET)
+    assert caught.value.hint == 'pip install "qts[mlflow]"'
+    assert not (market.path(market.config.store.runs)).exists()
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
