@@ -3,6 +3,7 @@
 Gradients and losses are summed over the processes, so a step moves the weights as it would in one process.
 """
 
+import atexit
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -79,4 +80,5 @@ def join_group(device: torch.device) -> tuple[Group, torch.device]:
         torch.cuda.set_device(device)
     if not dist.is_initialized():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        atexit.register(dist.destroy_process_group)  # its threads abort a process whose interpreter ends before them
     return Group(dist.get_rank(), dist.get_world_size()), device
