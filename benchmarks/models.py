@@ -9,35 +9,31 @@ member rows of the segment, against the raw label.
 
 import argparse
 import json
-import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from measure import measure, qts_command
-from path import CONFIG
+from path import ALPHA158, BARS, CONFIG, SEGMENTS, WINDOWS
 
-DATA = {
-    "158: 20 x 20": ("158", CONFIG),
-    "158: 1 x 158": ("158", re.sub(r"select = \[.*?\]\n", "", CONFIG, flags=re.DOTALL).replace("step_len = 20", "step_len = 1")),
-    "360: 60 x 6": ("raw", CONFIG[: CONFIG.index("[factors]")] + """
+RAW = """
 [factors]
 set = "raw"
 
 [processors]
 features = []
-
-[segments]
-train = ["2010-01-01", "2017-12-31"]
-valid = ["2018-01-01", "2019-12-31"]
-test  = ["2020-01-01", "2026-05-06"]
-
+"""
+WHOLE_WINDOWS = """
 [window]
 step_len    = 60
 relative_to = {{ CLOSE = "CLOSE", OPEN = "CLOSE", HIGH = "CLOSE", LOW = "CLOSE", VWAP = "CLOSE", VOLUME = "VOLUME" }}
 standardise = "robust"
-"""),
-}  # fmt: skip
+"""
+DATA = {
+    "158: 20 x 20": ("158", CONFIG),
+    "158: 1 x 158": ("158", BARS + ALPHA158 + SEGMENTS + WINDOWS.format(1)),
+    "360: 60 x 6": ("raw", BARS + RAW + SEGMENTS + WHOLE_WINDOWS),
+}
 """What the model sees → the store it is in, and the config."""
 
 

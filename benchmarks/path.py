@@ -13,26 +13,29 @@ from pathlib import Path
 
 from measure import measure, qts_command
 
-CONFIG = """
+BARS = """
 [bars]
 path      = "{folder}/bars.parquet"
 universe  = "{folder}/members.csv"
 benchmark = "{folder}/index.parquet"
 benchmark_instrument = "SH000300"
-
+"""
+ALPHA158 = """
 [factors]
 set    = "alpha158"
+"""
+COLUMNS = """\
 select = ["RESI5", "WVMA5", "RSQR5", "KLEN", "RSQR10", "CORR5", "CORD5", "CORR10", "ROC60", "RESI10",
           "VSTD5", "RSQR60", "CORR60", "WVMA60", "STD5", "RSQR20", "CORD60", "CORD10", "CORR20", "KLOW"]
-
+"""
+"""What the reference's benchmarks select of Alpha158."""
+SEGMENTS = """
 [segments]
 train = ["2010-01-01", "2017-12-31"]
 valid = ["2018-01-01", "2019-12-31"]
 test  = ["2020-01-01", "2026-05-06"]
-
-[window]
-step_len = 20
-
+"""
+GRU = """
 [model]
 name        = "gru"
 hidden_size = 64
@@ -42,6 +45,11 @@ num_layers  = 2
 lr         = 2e-4
 batch_size = 800
 """
+WINDOWS = """
+[window]
+step_len = {}
+"""
+CONFIG = BARS + ALPHA158 + COLUMNS + SEGMENTS + WINDOWS.format(20) + GRU
 
 
 def step(study: Path, *arguments: str) -> dict[str, object]:

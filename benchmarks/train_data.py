@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa  # noqa: TID253 - a script that is no part of the package
 import pyarrow.parquet as pq  # noqa: TID253 - as above
 from measure import measure, qts_command
+from path import ALPHA158, COLUMNS
 
 from qts.config import load_config
 from qts.pipeline.window import WindowResult, build_windows
@@ -28,7 +29,8 @@ SPANS = {
 }
 """Size → segments; of real members the small ones have about 65, 15 and 43 thousand samples."""
 
-CONFIG = """
+CONFIG = (
+    """
 [bars]
 path     = "{folder}/bars.parquet"
 universe = "{folder}/members.csv"
@@ -36,12 +38,10 @@ universe = "{folder}/members.csv"
 [store]
 path = "{study}/store"
 runs = "{study}/runs"
-
-[factors]
-set    = "alpha158"
-select = ["RESI5", "WVMA5", "RSQR5", "KLEN", "RSQR10", "CORR5", "CORD5", "CORR10", "ROC60", "RESI10",
-          "VSTD5", "RSQR60", "CORR60", "WVMA60", "STD5", "RSQR20", "CORD60", "CORD10", "CORR20", "KLOW"]
-
+"""
+    + ALPHA158
+    + COLUMNS
+    + """
 [segments]
 {segments}
 
@@ -53,6 +53,7 @@ history  = "universe"
 [limits]
 threads = {threads}
 """
+)
 """Windows as pyqlib makes them, so that both sides have the same: member rows alone, gaps filled from either side."""
 
 

@@ -88,15 +88,15 @@ class LSTMStack(nn.LSTM):
         dtype = cpu_precision(x, self._flat_weights[0])
 
         def run(some: Tensor) -> Tensor:
-            with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
-                states: Tensor = super(LSTMStack, self).forward(some)[0]
-                return states[:, -1] if last else states
-
-        if dtype is None:
-            states: Tensor = super().forward(x)[0]
+            states: Tensor = super(LSTMStack, self).forward(some)[0]
             return states[:, -1] if last else states
+
+        def run_in_a_thread(some: Tensor) -> Tensor:
+            with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+                return run(some)
+
         drops = self.training and self.dropout > 0  # threads would draw in any order
-        return run(x) if drops else split_batch(run, x, self._flat_weights)
+        return run(x) if dtype is None or drops else split_batch(run_in_a_thread, x, self._flat_weights)
 
 
 STACKS: dict[Cell, type[GRUStack] | type[LSTMStack]] = {"gru": GRUStack, "lstm": LSTMStack}

@@ -4,7 +4,6 @@ One seed's figures are luck in part; the spread between seeds says how large a d
 """
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,12 +94,10 @@ def _record_of(runs: list[Run], key: str) -> dict[str, Any]:
 
 def members_of(run: Run, runs: Path) -> tuple[Run, ...]:
     """Return the runs whose scores make an ensemble's; none if the run has weights of its own."""
-    return tuple(_members(run, runs))
-
-
-def _members(run: Run, runs: Path) -> Iterator[Run]:
+    members = []
     for name in run.record.get("members", ()):
         if not (runs / name / checkpoint.RUN).is_file():  # a name that only begins so is another run
             message = f"{name}, a member of the ensemble {run.name}, is not in {runs}"
             raise StoreError(message, hint=f"make it anew: qts train --seeds {len(run.record['members'])}")
-        yield open_run(runs, name)
+        members.append(open_run(runs, name))
+    return tuple(members)

@@ -18,6 +18,7 @@ from qts.rendering.explain_words import (
     explain_title,
     steps_back,
 )
+from qts.rendering.markdown import finish
 from qts.rendering.report import write_texts
 
 SCHEMA = "qts.explain_report/1"
@@ -94,8 +95,7 @@ def render_explain_markdown(report: ExplainReport) -> str:
         held = zip(steps_back(len(one.weights)), one.dates, one.weights, strict=True)
         cells = [[str(step), day or "none", f"{weight:.4f}"] for step, day, weight in held]
         parts.append(f"## {one.instrument} on {one.day}\n\n" + _table(["step", "datetime", "weight"], cells))
-    origin = "\n".join(f"- {key}: {value}" for key, value in report.context.items())
-    return "\n\n".join([*parts, f"## Origin\n\n{origin}"]) + "\n"
+    return finish(parts, report.context)
 
 
 def _table(heads: list[str], rows: list[list[str]]) -> str:

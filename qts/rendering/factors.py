@@ -12,6 +12,7 @@ from qts.evaluation.factors import CUT
 from qts.json_text import to_json
 from qts.registry import unknown_name_hint
 from qts.rendering.factor_page import render_factor_page
+from qts.rendering.markdown import finish
 from qts.rendering.report import write_texts
 from qts.rendering.words import FACTOR_FIGURES, cluster_line, coverage_line, factor_figure, factor_title, timeline
 
@@ -104,8 +105,7 @@ def render_factors_markdown(report: FactorReport) -> str:
     parts.append("## Clusters\n\n" + cluster_line(report, CUT))
     parts.append("\n".join(f"{number}. **{names[0]}**{_others(names[1:])}" for number, names in _clusters(report)))
     parts.append(f"Rows: {coverage_line(report)}.")
-    origin = "\n".join(f"- {key}: {value}" for key, value in report.context.items())
-    return "\n\n".join([*parts, f"## Origin\n\n{origin}"]) + "\n"
+    return finish(parts, report.context)
 
 
 def _clusters(report: FactorReport) -> list[tuple[int, list[str]]]:

@@ -1,5 +1,7 @@
 """A report as Markdown."""
 
+from typing import Any
+
 from qts.evaluation import EvalReport
 from qts.rendering.words import FIGURES, coverage_line, figure, timeline, title
 
@@ -12,7 +14,12 @@ def render_markdown(report: EvalReport) -> str:
     parts.append("## By year\n\n" + _years(report))
     parts.append("## Mean daily label by score group, highest scores first\n\n" + _groups(report))
     parts.append(f"Rows: {coverage_line(report)}.")
-    origin = "\n".join(f"- {key}: {value}" for key, value in report.context.items())
+    return finish(parts, report.context)
+
+
+def finish(parts: list[str], context: dict[str, Any]) -> str:
+    """Return a page of these parts, with where it came from at its end."""
+    origin = "\n".join(f"- {key}: {value}" for key, value in context.items())
     return "\n\n".join([*parts, f"## Origin\n\n{origin}"]) + "\n"
 
 

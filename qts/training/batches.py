@@ -221,16 +221,17 @@ class Pass:
     batch_size: int = 4096
 
     @property
+    def _known(self) -> np.ndarray:
+        return np.flatnonzero(np.isfinite(self.windows.dataset.targets()))
+
+    @property
     def n_samples(self) -> int:
         """Samples with a target."""
-        return int(np.isfinite(self.windows.dataset.targets()).sum())
+        return len(self._known)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        known = np.flatnonzero(np.isfinite(self.windows.dataset.targets()))
-        for piece, x in self.windows.gathered(_cut(known, self.batch_size)):
-            chosen = piece.chosen
-            target = self.windows.targets(chosen)
-            weight = self.windows.weights(chosen)
+        for piece, x in self.windows.gathered(_cut(self._known, self.batch_size)):
+            target, weight = self.windows.targets(piece.chosen), self.windows.weights(piece.chosen)
             yield x, target, torch.ones_like(target) if weight is None else weight
 
 
