@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from qts.columns import DATETIME, END, HAS_BAR, INSTRUMENT, LABEL, START
+from qts.columns import CLOSE, DATETIME, END, HAS_BAR, INSTRUMENT, LABEL, START
 from qts.errors import StoreError
 from qts.expr.sql import quote_name, quote_text
 from qts.registry import unknown_name_hint
@@ -30,7 +30,7 @@ class PanelRows:
     columns: tuple[str, ...]
     """Names of the values' columns."""
     values: np.ndarray
-    """(n_rows, n_columns) float32, NaN where missing."""
+    """(n_rows, n_columns) float32, NaN where missing; bars are float64."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,44 @@ class Store:
             values[:, at] = (whole if column_order is None else whole[column_order])[kept]
         return PanelRows(instruments, instrument[kept], day[kept], tuple(columns), values)
 
+    def read_bars(self, columns: Sequence[str]) -> PanelRows:
+        """Return fields of the bars, float64: a row a bar; raises StoreError for a field that they lack."""
+        calendar, bars = self.calendar(), self.manifest.bars
+        for column in columns:
+            if column not in self.manifest.fields:
+                hint = unknown_name_hint(column, list(self.manifest.fields))
+                raise StoreError(f'the bars have no field "{column}"', hint=hint)
+        instruments, instrument, day, order = self._keys(bars, calendar)
+        values = np.empty((len(day), len(columns)), order="F")
+        for at, column in enumerate(columns):
+            whole = self._table(bars, [column])[column].to_numpy()
+            values[:, at] = whole if order is None else whole[order]
+        return PanelRows(instruments, instrument, day, tuple(columns), values)
+
+    def read_groups(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Return group column → (n_rows,) str, empty where missing, a row a bar in the order of `read_bars`."""
+        if not names:
+            return {}
+        order = self._keys(self.manifest.bars, self.calendar())[3]
+        found = {}
+        for name in names:
+            if name not in self.manifest.groups:
+                near = unknown_name_hint(name, list(self.manifest.groups)) if self.manifest.groups else ""
+                hint = f"{near} Name it in [bars] groups, then run: qts ingest".strip()
+                raise StoreError(f'the bars have no group "{name}"', hint=hint)
+            encoded = self._table(self.manifest.bars, [name])[name].combine_chunks().dictionary_encode()
+            known = np.array(["", *map(str, encoded.dictionary.to_pylist())])
+            whole = known[encoded.indices.fill_null(-1).to_numpy() + 1]
+            found[name] = whole if order is None else whole[order]
+        return found
+
+    def benchmark_close(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return days as datetime64[D] and closes of the benchmark, by day; None if there is no benchmark."""
+        if self.manifest.benchmark is None:
+            return None
+        table = self._table(self.manifest.benchmark, [DATETIME, CLOSE])
+        return table[DATETIME].to_numpy().astype("datetime64[D]"), table[CLOSE].to_numpy().astype(np.float64)
+
     def _order_like(
         self, dataset: Dataset, calendar: np.ndarray, instruments: np.ndarray, instrument: np.ndarray, day: np.ndarray
     ) -> np.ndarray | None:
@@ -131,7 +169,8 @@ class Store:
 
     def _read(self, file: str, columns: list[str]) -> pa.Table:
         try:
-            return pq.read_table(file, columns=columns, partitioning=None)
+            # names as they lie in the file: a text a row takes six times as long
+            return pq.read_table(file, columns=columns, partitioning=None, read_dictionary=[INSTRUMENT])
         except (OSError, pa.ArrowInvalid) as error:
             reason = str(error).partition("\n")[0]
             raise StoreError(f"{file} is damaged: {reason}", hint="delete it, then run: qts ingest") from error
@@ -141,12 +180,12 @@ class Store:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
         """Return instruments, each row's instrument and day, sorted by both, and the order that sorts; None if it is sorted."""
         table = self._table(dataset, [INSTRUMENT, DATETIME])
-        encoded = table[INSTRUMENT].combine_chunks().dictionary_encode()
+        encoded = table[INSTRUMENT].unify_dictionaries().combine_chunks()
         names = encoded.dictionary.to_numpy(zero_copy_only=False).astype(str)
         ranks = np.argsort(names)
         code_of = np.empty(len(names), dtype=np.int32)
         code_of[ranks] = np.arange(len(names), dtype=np.int32)
-        day = np.searchsorted(calendar, table[DATETIME].to_numpy().astype("datetime64[D]")).astype(np.int32)
+        day = _places(calendar, table[DATETIME].to_numpy().astype("datetime64[D]"))
         instrument = code_of[encoded.indices.to_numpy()]
         keys = instrument.astype(np.int64) * max(len(calendar), 1) + day
         if bool((keys[1:] > keys[:-1]).all()):
@@ -155,6 +194,16 @@ class Store:
         if bool((np.diff(keys[order]) == 0).any()):
             raise StoreError("a key stands twice in the store", hint="run: qts ingest --rescan")
         return names[ranks], instrument[order], day[order], order
+
+
+def _places(calendar: np.ndarray, days: np.ndarray) -> np.ndarray:
+    """Return (n_rows,) int32 places of days in a calendar that has them all."""
+    if not len(days):
+        return np.empty(0, dtype=np.int32)
+    numbers = calendar.view(np.int64)
+    place_of = np.zeros(int(numbers[-1] - numbers[0]) + 1, dtype=np.int32)
+    place_of[numbers - numbers[0]] = np.arange(len(calendar))
+    return place_of[days.view(np.int64) - numbers[0]]
 
 
 def open_store(folder: Path) -> Store:
