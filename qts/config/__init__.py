@@ -4,12 +4,14 @@ from qts.config.sources import LoadedConfig, find_config, load_config
 from qts.config.space import Dimension
 from qts.config.table import Day, Names, OpenTable, Span, Table
 from qts.config.tables import (
+    BacktestConfig,
     BarsConfig,
     CheckActions,
     CheckConfig,
     Config,
     EvalConfig,
     FactorsConfig,
+    Fee,
     LabelConfig,
     LimitsConfig,
     ProcessorsConfig,
@@ -17,10 +19,12 @@ from qts.config.tables import (
     StoreConfig,
     TrainConfig,
     TuneConfig,
+    WalkConfig,
     WindowConfig,
 )
 
 __all__ = [
+    "BacktestConfig",
     "BarsConfig",
     "CheckActions",
     "CheckConfig",
@@ -29,6 +33,7 @@ __all__ = [
     "Dimension",
     "EvalConfig",
     "FactorsConfig",
+    "Fee",
     "LabelConfig",
     "LimitsConfig",
     "LoadedConfig",
@@ -41,6 +46,7 @@ __all__ = [
     "Table",
     "TrainConfig",
     "TuneConfig",
+    "WalkConfig",
     "WindowConfig",
     "find_config",
     "load_config",

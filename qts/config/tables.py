@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, model_validator
 
 from qts.config.space import Space
-from qts.config.table import Names, OpenTable, Span, Table
+from qts.config.table import Day, Names, OpenTable, Span, Table
 
 
 def _to_path(value: object) -> object:
@@ -22,6 +22,9 @@ FilePath = Annotated[Path, BeforeValidator(_to_path)]
 
 OpenTables = Annotated[tuple[OpenTable, ...], BeforeValidator(_to_tables)]
 """A list of tables, each with a name."""
+
+Days = Annotated[tuple[PositiveInt, ...], BeforeValidator(_to_tables)]
+"""Numbers of days."""
 
 
 class BarsConfig(Table):
@@ -293,6 +296,122 @@ class EvalConfig(Table):
     """Share of names in the long and in the short side."""
     days_per_year: PositiveInt = 252
     """Days a year, for annual figures."""
+    horizons: Annotated[Days, Field(min_length=1)] = (1, 2, 3, 5, 10, 20)
+    """Days held, for the returns that scores are also judged by."""
+    lag: NonNegativeInt = 1
+    """Days from a score to the close at which those returns begin."""
+    turnover_lags: Annotated[Days, Field(min_length=1)] = (1, 5, 10)
+    """Days between two scores of a name, for rank autocorrelation and turnover."""
+    group_by: Names = ()
+    """Columns of `[bars] groups` that IC is broken down by, and taken out of the scores, as `["industry"]`."""
+    max_lost: Annotated[float, Field(ge=0, le=1)] = 0.35
+    """Share of the rows with a label that may be without a score; above it the evaluation fails, once the report is written."""
+    bootstrap: NonNegativeInt = 1000
+    """Draws of whole blocks of days for an interval; 0: none."""
+    seed: NonNegativeInt = 0
+    """Seed of those draws."""
+
+    def held_days(self, label_ahead: int) -> int:
+        """Return the days that a label's return is over, told by how far it looks ahead."""
+        return max(label_ahead - self.lag, 1)
+
+
+class Fee(Table):
+    """What trading costs from a day on, as shares of the value traded."""
+
+    since: Day
+    """First day."""
+    buy: Annotated[float, Field(ge=0, lt=1)]
+    """Of a purchase."""
+    sell: Annotated[float, Field(ge=0, lt=1)]
+    """Of a sale, stamp duty included."""
+
+
+Fees = Annotated[tuple[Fee, ...], BeforeValidator(_to_tables)]
+"""A schedule, the earliest first."""
+
+
+class BacktestConfig(Table):
+    """A portfolio that follows the scores under the rules of an exchange."""
+
+    rules: Literal["exchange", "qlib"] = "exchange"
+    """`exchange`: as an A-share account is traded; `qlib`: as Qlib's TopkDropoutStrategy does, to compare with its tables."""
+    top_k: PositiveInt = 50
+    """Names held."""
+    n_drop: NonNegativeInt = 5
+    """Names at most that are sold a day because others score better."""
+    hold_days: NonNegativeInt = 1
+    """Days a name is held at least."""
+    lag: PositiveInt = 1
+    """Days from a score to the trade."""
+    account: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e8
+    """Cash at the start."""
+    exposure: Annotated[float, Field(gt=0, le=1)] = 0.95
+    """Share of the account that is to be in stocks."""
+    deal_price: Literal["close", "open", "vwap"] = "close"
+    """The price of purchases, and of sales unless `sell_price` says otherwise."""
+    sell_price: Literal["close", "open", "vwap"] | None = None
+    """The price of sales. None: that of purchases."""
+    commission: Annotated[float, Field(ge=0, lt=1)] = 0.0005
+    """Share of the value traded that the broker takes, on both sides; the stamp duty of the day comes on top."""
+    fees: Fees = ()
+    """A schedule of your own instead of commission and stamp duty: `[[backtest.fees]]` with since, buy, sell."""
+    min_cost: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
+    """The least a trade costs, in money."""
+    slippage_bps: Annotated[float, Field(ge=0, lt=10_000)] = 0.0
+    """By how much a purchase pays more, and a sale gets less, than the deal price, in basis points."""
+    impact: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Cost rate that is added for an order as large as the day's traded value; it grows with the square of that share."""
+    lot: PositiveInt = 100
+    """Real shares in a lot; purchases are whole lots. 1: any number of shares."""
+    price_limits: Literal["by_board", "none"] | Annotated[float, Field(gt=0, lt=1)] = "by_board"
+    """`by_board`: the limit columns of the bars, or else those of board and day; a share as 0.1 for all; or none."""
+    up_limit: str = "up_limit"
+    """The column of the bars with the highest price allowed, in the unit of the close; derived where there is none."""
+    down_limit: str = "down_limit"
+    """The same of the lowest."""
+    special_treatment: str | None = None
+    """The column of `[bars] groups` that marks names under special treatment (ST), which have narrower limits."""
+    max_volume: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Share of the day's volume that an order may be. None: any."""
+    unscored_days: NonNegativeInt = 5
+    """Days without a score after which a held name counts as the worst: it left the universe, or its scores are missing.
+    0: it stays."""
+    write_off_days: PositiveInt = 250
+    """Days without a quote after which a holding is closed."""
+    write_off_share: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Share of its last value that is then paid out."""
+    only_tradable: bool = False
+    """Of `qlib`: choose among names that can be traded alone."""
+    both_sides_at_limit: bool = True
+    """Of `qlib`: a name at either limit is neither bought nor sold."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.n_drop > self.top_k:
+            raise ValueError(f"n_drop ({self.n_drop}) is more than top_k ({self.top_k})")
+        days = [fee.since for fee in self.fees]
+        if days != sorted(set(days)):
+            raise ValueError("fees must be in the order of their days, each once")
+        return self
+
+
+class WalkConfig(Table):
+    """Retraining along the calendar: folds whose test parts lie end to end."""
+
+    step_days: PositiveInt = 250
+    """Trading days that each fold is tested on."""
+    train: Literal["expanding", "rolling"] = "expanding"
+    """`expanding`: every fold learns from the first train day on; `rolling`: from as many days as the first fold has."""
+    first: Day | None = None
+    """First day that is tested. None: that of the test segment."""
+    last: Day | None = None
+    """Last day that is tested. None: that of the test segment."""
+    embargo_days: NonNegativeInt | None = None
+    """Trading days left out before valid and before test, at least as many as the label looks ahead. None: just as many."""
+    processes: PositiveInt = 1
+    """Folds that are trained at once, each in a process of its own. They share the cores: more than 1 pays where one
+    training leaves some idle."""
 
 
 _UNITS = {"MB": 10**6, "GB": 10**9, "MiB": 2**20, "GiB": 2**30}
@@ -345,5 +464,9 @@ class Config(Table):
     """Search."""
     eval: EvalConfig = EvalConfig()
     """Evaluation."""
+    backtest: BacktestConfig = BacktestConfig()
+    """Backtest."""
+    walk: WalkConfig = WalkConfig()
+    """Walk-forward."""
     limits: LimitsConfig = LimitsConfig()
     """Limits."""
