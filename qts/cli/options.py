@@ -47,9 +47,18 @@ FLAGS = {
     "trials": Flag("tune.trials", int, "Trials at most.", metavar="N"),
     "sampler": Flag("tune.sampler", str, "grid, random or tpe."),
     "metric": Flag("tune.metric", str, "loss, ic or rank_ic of the valid segment; trials are chosen by it."),
+    "top_k": Flag("backtest.top_k", int, "Names held.", metavar="N"),
+    "n_drop": Flag("backtest.n_drop", int, "Names at most that are exchanged a day.", metavar="N"),
+    "rules": Flag("backtest.rules", str, "exchange, or qlib to compare with its tables."),
+    "deal_price": Flag("backtest.deal_price", str, "close, open or vwap."),
     "presets": Flag("tune.presets", bool, "Try small, medium, large and deep instead of [tune.space]."),
+    "step_days": Flag("walk.step_days", int, "Trading days each fold is tested on.", metavar="N"),
+    "processes": Flag("walk.processes", int, "Folds trained at once, each in a process of its own.", metavar="N"),
 }
 """Name of a flag → the key it sets; a command names those it has."""
+
+TRADING = ("top_k", "n_drop", "rules", "deal_price")
+"""The flags of a command that trades scores."""
 
 TRAINING = ("model", "step_len", "epochs", "lr", "batch_size", "seed", "device")
 """The flags of a command that trains one model."""

@@ -76,6 +76,10 @@ class Session:
             return
         print_out(to_json({"schema": f"qts.{command}/1", **payload}) if self.json else text)
 
+    def draws_table(self, format_: str | None) -> bool:
+        """Return whether rows are shown to a person, who wants few columns."""
+        return not self.json and (format_ or ("table" if sys.stdout.isatty() else "csv")) == "table"
+
     def show_rows(self, command: str, rows: Any, format_: str | None = None, out: Path | None = None) -> None:  # noqa: ANN401 - rows or a table
         """Print rows in a format; by default a table on a terminal, else CSV."""
         from qts.rendering.rows import FORMATS, to_table

@@ -1,6 +1,5 @@
-"""Commands that make models and scores: train, tune, import-checkpoint, predict."""
+"""Commands that make models and scores: train, tune, walk, import-checkpoint, predict."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -113,8 +112,39 @@ def tune(
                    "seconds": result.seconds}  # fmt: skip
         session.show("tune", payload, "")
     else:
-        is_shown = format_ == "table" or (format_ is None and sys.stdout.isatty())
-        session.show_rows("tune", result.rows(brief=is_shown), format_)
+        session.show_rows("tune", result.rows(brief=session.draws_table(format_)), format_)
+
+
+@command(
+    group,
+    ("qts walk --dry-run", "qts walk --step-days 60", "qts walk --model linear --processes 2 --format csv"),
+    "qts train, qts eval, qts tune",
+    flags=("step_days", "processes", *TRAINING),
+)
+def walk(
+    session: Session,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the folds; train and write nothing.")] = False,
+    format_: Format = None,
+) -> None:
+    """Train anew along the calendar, a run for each fold of [walk], and lay their test scores end to end."""
+    from qts.pipeline.walk import plan
+    from qts.pipeline.walk import walk as work
+
+    loaded = session.config()
+    is_shown = session.draws_table(format_)
+    if dry_run:
+        session.show_rows("walk", plan(loaded, brief=is_shown), format_)
+        return
+    with session.progress() as progress:
+        result = work(loaded, progress)
+        for line in result.lines():
+            progress.note(line)
+    if session.json:
+        payload = {"folder": result.folder, "scores": result.scores, "up_to_date": result.is_up_to_date,
+                   "overall": vars(result.overall), "rows": result.rows(), "seconds": result.seconds}  # fmt: skip
+        session.show("walk", payload, "")
+    else:
+        session.show_rows("walk", result.rows(brief=is_shown), format_)
 
 
 @command(

@@ -15,6 +15,7 @@ import torch
 from qts.config import LoadedConfig
 from qts.errors import ConfigError, DataCheckError, QtsError
 from qts.models import load_architecture
+from qts.pipeline.hushed import Hushed
 from qts.pipeline.run_record import find_runs, runs_folder
 from qts.pipeline.search_space import Point, said
 from qts.pipeline.study import FIGURES, Trial
@@ -37,7 +38,7 @@ class TrialWork:
     def __init__(self, loaded: LoadedConfig, progress: Progress, before: Sequence[Trial]) -> None:
         self.loaded = loaded
         self.settings = loaded.config.tune
-        self.hushed = _Hushed(progress)
+        self.hushed = Hushed(progress)
         self.curves: dict[int, dict[int, float]] = {}
         for trial in before:
             self.remember(trial)
@@ -139,28 +140,3 @@ def _history_of(folder: Path) -> list[dict[str, Any]]:
 def _curve(folder: Path, metric: str) -> dict[int, float]:
     """Return epoch → figure, larger being better."""
     return {row["epoch"]: Epoch(**row).figure(metric) for row in _history_of(folder)}
-
-
-class _Hushed:
-    """Passes on what a trial is at, not what it says of each epoch; a warning is passed on once."""
-
-    def __init__(self, progress: Progress) -> None:
-        self.progress = progress
-        self.warned: set[str] = set()
-
-    def stage(self, name: str, total: int | None = None) -> None:
-        """Pass it on."""
-        self.progress.stage(name, total)
-
-    def advance(self, steps: int = 1) -> None:
-        """Pass it on."""
-        self.progress.advance(steps)
-
-    def note(self, text: str) -> None:
-        """Keep it."""
-
-    def warn(self, text: str) -> None:
-        """Pass it on the first time."""
-        if text not in self.warned:
-            self.warned.add(text)
-            self.progress.warn(text)

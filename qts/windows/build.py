@@ -80,6 +80,12 @@ def write_windows(folder: Path, windows: WindowStore) -> None:
         ) from error
 
 
+def remove_windows(folder: Path) -> None:
+    """Remove a window folder; killed half-way, what is left of it is no window folder."""
+    (folder / META).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def read_meta(folder: Path) -> dict[str, Any] | None:
     """Return the meta of a window folder, or None if there is no whole one."""
     try:

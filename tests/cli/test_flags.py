@@ -16,6 +16,7 @@ from qts.config import Config, load_config
 VALUES: dict[str, object] = {
     "model": "lstm", "step_len": 7, "epochs": 3, "lr": 0.25, "batch_size": 5, "seed": 9, "device": "cpu",
     "init_from": "other", "trials": 4, "sampler": "grid", "metric": "ic", "presets": True,
+    "step_days": 6, "processes": 2, "top_k": 9, "n_drop": 3, "rules": "qlib", "deal_price": "open",
 }  # fmt: skip
 """A value for each flag that is not the key's default."""
 
