@@ -143,7 +143,8 @@ def build_features(store: Store, recipe: Recipe) -> WindowStore:
     )
     refuse_empty(factors, label, train, _unreadable(store, recipe.columns))
     features, fitted = fit_chain(factors, recipe.feature_steps, train)
-    targets, fitted_label = fit_chain(_members_only(label), recipe.label_steps, train)
+    known = (train[0], _last_known(label.calendar, recipe.segments, store.manifest.label.ahead))
+    targets, fitted_label = fit_chain(_members_only(label), recipe.label_steps, known)
     meta = {
         "fingerprint": recipe.fingerprint(store),
         "features": list(features.columns),
@@ -156,6 +157,13 @@ def build_features(store: Store, recipe: Recipe) -> WindowStore:
         "segments": {name: list(map(str, span)) for name, span in recipe.segments.model_dump().items()},
     }
     return _window_store(features, targets, label, instruments, meta)
+
+
+def _last_known(calendar: np.ndarray, segments: SegmentsConfig, ahead: int) -> date:
+    """Return the last train day whose label is known before the valid segment: what the label is fitted on ends there."""
+    at = int(np.searchsorted(calendar, np.datetime64(segments.valid[0], "D"))) - ahead - 1
+    known: date = calendar[max(at, 0)].item()
+    return max(min(segments.train[1], known), segments.train[0])
 
 
 def _window_store(
