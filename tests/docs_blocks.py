@@ -2,14 +2,20 @@
 
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import typer
 
+from qts.backtest.fees import STAMP_DUTY
+from qts.backtest.price_limits import PRICE_LIMITS
+from qts.backtest.statistics import STATISTICS
 from qts.cli.commands import app
 from qts.config import CheckActions, Config
 from qts.pipeline.listing import describe_keys, describe_model, list_models, list_operators, list_processors
+from qts.rendering.headline import FIGURES
+from qts.rendering.report_schema import REPORT_SCHEMA
 from qts.training.losses import LOSSES
 from qts.training.optimizers import OPTIMIZERS
 from qts.training.schedules import SCHEDULES
@@ -26,9 +32,17 @@ def table(rows: list[dict[str, Any]], *columns: str) -> str:
 
 
 def commands() -> str:
-    found = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    rows = [{"command": f"`qts {name}`", "does": (command.help or "").strip()} for name, command in found.items()]
+    rows = [{"command": f"`qts {name}`", "does": about} for name, about in commands_of(typer.main.get_command(app))]
     return table(rows, "command", "does")
+
+
+def commands_of(group: Any, before: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each command's name, that of its group before it, and what it does."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands_of(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", (command.help or "").strip()
 
 
 def models() -> str:
@@ -91,6 +105,58 @@ def schedules() -> str:
     return table([{"schedule": f"`{row.name}`", "lr": row.about} for row in SCHEDULES.values()], "schedule", "lr")
 
 
+def figures() -> str:
+    rows = [{"key": f"`{key}`", "figure": told.name, "what it is": told.about} for key, told in FIGURES.items()]
+    return table(rows, "key", "figure", "what it is")
+
+
+def statistics() -> str:
+    rows = [
+        {"section": row.section, "key": f"`{row.key}`", "statistic": row.head, "what it is": row.about}
+        for row in STATISTICS.values()
+    ]
+    return table(rows, "section", "key", "statistic", "what it is")
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.4g} %"
+
+
+def price_limits() -> str:
+    rows = [
+        {
+            "board": row.board or "any other",
+            "since": row.since,
+            "limit": percent(row.share),
+            "under special treatment": percent(row.special_share),
+            "first bars without a limit": row.free_days,
+        }
+        for row in PRICE_LIMITS
+    ]
+    return table(rows, *rows[0])
+
+
+def stamp_duty() -> str:
+    rows = [
+        {"since": row.since, "of a purchase": percent(row.buy), "of a sale": percent(row.sell)} for row in STAMP_DUTY
+    ]
+    return table(rows, *rows[0])
+
+
+def report_schema() -> str:
+    """Return what every object of a report's JSON holds, the report itself first."""
+    objects = {"report": REPORT_SCHEMA, **REPORT_SCHEMA["$defs"]}
+    rows = [
+        {
+            "object": f"`{name}`",
+            "keys": ", ".join(f"`{key}`" for key in of.get("properties", of.get("enum", ()))),
+            "what": of.get("description", ""),
+        }
+        for name, of in objects.items()
+    ]
+    return table(rows, "object", "keys", "what")
+
+
 BLOCKS = {
     ("README.md", "commands"): commands,
     ("README.md", "models"): models,
@@ -101,6 +167,11 @@ BLOCKS = {
     ("docs/training.md", "losses"): losses,
     ("docs/training.md", "optimizers"): optimizers,
     ("docs/training.md", "schedules"): schedules,
+    ("docs/evaluation.md", "figures"): figures,
+    ("docs/backtest.md", "statistics"): statistics,
+    ("docs/backtest.md", "price limits"): price_limits,
+    ("docs/backtest.md", "stamp duty"): stamp_duty,
+    ("docs/reports.md", "report schema"): report_schema,
 }
 
 

@@ -1150,5 +1150,5 @@ def test_a_score_that_stands_twice_is_refused_with_its_row(study: Study, qts: Cl
 
 def test_scores_of_strangers_cannot_be_judged(study: Study, qts: Cli, scores: str) -> None:
     study.write_lines([line.replace("S", "XSHG.S") for line in study.lines(scores)], scores)
-    says = "no day can be judged: 0 rows have score and label"
-    qts.refuses("eval --scores scores.csv", ExitCode.INPUT, says, hint="labels")
+    says = 'no instrument of the scores is in the store: scores have "XSHG.S1", the store "S1"'
+    qts.refuses("eval --scores scores.csv", ExitCode.INPUT, says, hint="write instruments as the bars do")

@@ -30,21 +30,31 @@ def ic_and_rank_ic(score: DayOrder, label: DayOrder, min_names: int = 2) -> tupl
 def daily_correlation(a: np.ndarray, b: np.ndarray, counts: np.ndarray, min_names: int = 2) -> np.ndarray:
     """Return (n_days,) Pearson's correlations of two grids over the cells that count; NaN as in `daily_ic`."""
     n = np.count_nonzero(counts, axis=1)
-    (da, flat_a), (db, flat_b) = _deviations(a, counts, n), _deviations(b, counts, n)
+    senseless = _is_flat(a, counts) | _is_flat(b, counts) | (n < max(min_names, 2))
+    return np.where(senseless, np.nan, line_ic(a, b, counts))
+
+
+def line_ic(a: np.ndarray, b: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return (n_lines,) Pearson's correlations over the cells that count; nonsense where either's are all equal."""
+    n = np.maximum(np.count_nonzero(counts, axis=1), 1)
+    da, db = deviations(a, counts, n), deviations(b, counts, n)
     product, square_a, square_b = (np.einsum("dn,dn->d", x, y) for x, y in ((da, db), (da, da), (db, db)))
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = product / np.sqrt(square_a * square_b)
-    return np.where(flat_a | flat_b | (n < max(min_names, 2)), np.nan, found)
+        return product / np.sqrt(square_a * square_b)
 
 
-def _deviations(grid: np.ndarray, counts: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return (n_days, width) differences from the day's mean, 0 for cells that do not count, and the days all equal."""
+def deviations(grid: np.ndarray, counts: np.ndarray, n: np.ndarray) -> np.ndarray:
+    """Return (n_lines, width) differences from the line's mean over the n (n_lines,) cells that count, 0 elsewhere."""
     values = np.where(counts, grid, 0.0)
-    mean = values.sum(axis=1) / np.maximum(n, 1)
-    low, high = (np.where(counts, grid, bound) for bound in (np.inf, -np.inf))
-    return np.where(counts, values - mean[:, None], 0.0), low.min(axis=1, initial=np.inf) == high.max(
-        axis=1, initial=-np.inf
-    )
+    values -= (values.sum(axis=1) / n)[:, None]
+    values *= counts
+    return values
+
+
+def _is_flat(grid: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return (n_lines,) whether the cells that count are all equal."""
+    low = np.where(counts, grid, np.inf).min(axis=1, initial=np.inf)
+    return low == np.where(counts, grid, -np.inf).max(axis=1, initial=-np.inf)
 
 
 def summarise(daily: np.ndarray) -> tuple[float, float]:

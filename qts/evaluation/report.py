@@ -1,158 +1,88 @@
 """EvalReport: everything a report shows, as data."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from qts.config import EvalConfig
+from qts.daily_series import SeriesStats, describe
 from qts.errors import InputError
-from qts.evaluation.groups import long_short, quantile_returns
-from qts.evaluation.ic import daily_ic, summarise
+from qts.evaluation.breakdown import group_figures
+from qts.evaluation.coverage import coverage_of, refuse_unjudged, warnings_of
+from qts.evaluation.horizons import horizon_figures
+from qts.evaluation.ic import summarise
+from qts.evaluation.judging import Judge, LabelDays
+from qts.evaluation.neutral import neutral_figures
+from qts.evaluation.persistence import persistence, turnover_of_horizons
+from qts.evaluation.portfolio import factor_portfolio
+from qts.evaluation.results import Coverage, EvalReport, FactorPortfolio, HorizonFigures, Persistence
+from qts.evaluation.series import Describe, mean_of_known
+from qts.evaluation.signal import Signal
 
 
-@dataclass(frozen=True)
-class EvalReport:
-    """How scores fared against the raw label."""
+def evaluate_signal(signal: Signal, config: EvalConfig, context: Mapping[str, Any] | None = None) -> EvalReport:
+    """Judge scores against their label and against the returns of several holding periods.
 
-    days: np.ndarray
-    """(n_days,) datetime64[D], days with a score."""
-    n_names: np.ndarray
-    """(n_days,) names with score and label."""
-    ic: np.ndarray
-    """(n_days,) IC."""
-    rank_ic: np.ndarray
-    """(n_days,) RankIC."""
-    spread: np.ndarray
-    """(n_days,) mean label of the long end minus that of the short end."""
-    mean_label: np.ndarray
-    """(n_days,) mean label of all names."""
-    quantiles: np.ndarray
-    """(n_days, n_groups) mean label by score group, group 0 the highest."""
-    summary: dict[str, float]
-    """Name → figure."""
-    coverage: dict[str, int]
-    """Rows asked for and rows lost, by reason."""
-    warnings: tuple[str, ...] = ()
-    """What a reader must know first."""
-    context: dict[str, Any] = field(default_factory=dict)
-    """Where scores and labels came from: run, model, universe, label, span, versions."""
-
-    def by_year(self) -> list[tuple[int, int, float, float]]:
-        """Return year, days with an IC, mean IC, mean RankIC."""
-        years = self.days.astype("datetime64[Y]").astype(int) + 1970
-        return [
-            (
-                int(year),
-                int((~np.isnan(self.ic[years == year])).sum()),
-                _mean(self.ic[years == year]),
-                _mean(self.rank_ic[years == year]),
-            )
-            for year in np.unique(years)
-        ]
-
-    def by_month(self) -> tuple[list[int], np.ndarray]:
-        """Return the years and (n_years, 12) mean RankIC, NaN for months without one."""
-        months = self.days.astype("datetime64[M]").astype(int)
-        first = int(months.min()) // 12
-        table = np.full((int(months.max()) // 12 - first + 1, 12), np.nan)
-        for month in np.unique(months):
-            table[month // 12 - first, month % 12] = _mean(self.rank_ic[months == month])
-        return [1970 + first + at for at in range(len(table))], table
-
-    def mean_by_group(self) -> np.ndarray:
-        """Return (n_groups,) mean over days of the groups' mean labels, the highest scores first."""
-        return np.array([_mean(self.quantiles[:, at]) for at in range(self.quantiles.shape[1])])
-
-
-def _mean(values: np.ndarray) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")
-
-
-def evaluate_scores(
-    days: np.ndarray,
-    score: np.ndarray,
-    label: np.ndarray,
-    config: EvalConfig,
-    *,
-    instrument: np.ndarray | None = None,
-    context: dict[str, Any] | None = None,
-) -> EvalReport:
-    """Judge scores against labels.
-
-    days (n,) datetime64[D], score and label (n,) float, NaN where missing. Rows are put in the order of `instrument`
-    inside a day, so that ties at the edge of a group fall the same way each time. Raises InputError if no day can be
-    judged.
+    Raises InputError if no day can be judged. A loss above `max_lost` is for the caller to refuse, once the report is
+    written.
     """
-    order = np.argsort(instrument, kind="stable") if instrument is not None else np.arange(len(days))
-    calendar, day = np.unique(days[order], return_inverse=True)
-    score, label = score[order].astype(np.float64), label[order].astype(np.float64)
-    infinite = np.isinf(score)
-    score = np.where(infinite, np.nan, score)
-    infinite_label = np.isinf(label)
-    label = np.where(infinite_label, np.nan, label)
-    n_days = len(calendar)
-    both = ~np.isnan(score) & ~np.isnan(label)
-    n_names = np.bincount(day[both], minlength=n_days)
-    ic, rank_ic = daily_ic(day, score, label, n_days, config.min_names)
-    if np.isnan(rank_ic).all():
-        raise InputError(
-            f"no day can be judged: {int(both.sum())} rows have score and label, on no day {config.min_names} of them that differ",
-            hint="are there labels for these days? a smaller [eval] min_names judges thinner days",
-        )
-    top, bottom, mean_label = long_short(day, score, label, n_days, config.long_short_share)
-    coverage = {
-        "rows": len(score),
-        "no score": int(np.isnan(score).sum() - infinite.sum()),
-        "infinite score": int(infinite.sum()),
-        "no label": int((np.isnan(label) & ~infinite_label & ~np.isnan(score)).sum()),
-        "infinite label": int(infinite_label.sum()),
-        "judged": int(both.sum()),
-        "days": n_days,
-        "days without ic": int(np.isnan(ic).sum()),
-    }
+    held = config.held_days(signal.label_ahead)
+    label_describe: Describe = partial(describe, draws=config.bootstrap, seed=config.seed)
+    if not len(signal.days):
+        raise InputError("no day can be judged: there are no rows", hint="are there scores for days with labels?")
+    judge = Judge.of(signal, config)
+    judged = judge.judge()
+    label = judged.label
+    refuse_unjudged(label.rank_ic, label.n, label.is_flat, config)
+    coverage = coverage_of(signal, judge.at, label.ic)
+    turnover = turnover_of_horizons(judged.lasting, config)
+    horizons = horizon_figures(judged.followed, turnover, judge.at, signal.prices, config, label_describe)
+    lasting = persistence(judged.lasting, config)
+    weighted = factor_portfolio(label.weighted, label.mean, held - 1, config.days_per_year / held, label_describe)
+    series = {"ic": label.ic, "rank_ic": label.rank_ic, "spread": label.top - label.bottom}
+    statistics = {name: label_describe(daily, held - 1) for name, daily in series.items()}
     return EvalReport(
-        days=calendar, n_names=n_names, ic=ic, rank_ic=rank_ic, spread=top - bottom, mean_label=mean_label,
-        quantiles=quantile_returns(day, score, label, n_days, config.quantiles),
-        summary=_summary(ic, rank_ic, top, bottom, mean_label, n_names, config),
-        coverage=coverage, warnings=_warnings(coverage, ic), context=context or {},
+        days=signal.days, n_names=label.n, **series, mean_label=label.mean, quantiles=judged.quantiles,
+        summary=_summary(label, statistics, horizons, lasting, weighted, coverage, config, held), statistics=statistics,
+        horizons=horizons, decay=np.array([mean_of_known(step) for step in judged.followed.step_rank_ic.T]),
+        portfolio=weighted, persistence=lasting,
+        groups={
+            name: group_figures(judged.within[name], names, held - 1)
+            for name, names in judge.group_names.items()
+        },
+        neutral=neutral_figures(judged.residuals, judge.taken_out, held - 1, label_describe), coverage=coverage,
+        warnings=warnings_of(coverage, label.rank_ic, label.tied, int(judged.followed.unpriced.sum()), config),
+        context={"lag": config.lag, "days_per_year": config.days_per_year, **(context or {})},
     )  # fmt: skip
 
 
 def _summary(
-    ic: np.ndarray,
-    rank_ic: np.ndarray,
-    top: np.ndarray,
-    bottom: np.ndarray,
-    mean: np.ndarray,
-    n_names: np.ndarray,
-    config: EvalConfig,
-) -> dict[str, float]:
-    """Return the figures of the first table; annual ones are daily means times days_per_year."""
+    label: LabelDays, statistics: Mapping[str, SeriesStats], horizons: Sequence[HorizonFigures],
+    lasting: Sequence[Persistence], weighted: FactorPortfolio, coverage: Coverage, config: EvalConfig, held: int,
+) -> dict[str, float]:  # fmt: skip
+    """Return the figures of the first table.
+
+    Annual ones are means of the label times the number of its holding periods, of `held` days, in a year. Turnover
+    and break-even cost are those of the holding period that the label has, or else of the shortest.
+    """
+    periods, is_judged = config.days_per_year / held, ~np.isnan(label.ic)
     figures: dict[str, float] = {}
-    for name, series in (("ic", ic), ("rank_ic", rank_ic)):
-        figures[name], figures[f"{name}ir"] = summarise(series)
-    n_valid = int((~np.isnan(ic)).sum())
-    figures["n_days"] = n_valid
-    figures["mean_names"] = float(n_names[~np.isnan(ic)].mean()) if n_valid else float("nan")
-    figures["rank_ic_t"] = figures["rank_icir"] * np.sqrt(n_valid)
-    for name, series in (("long_short", (top - bottom) / 2), ("top_minus_mean", top - mean)):
+    for name in ("ic", "rank_ic"):
+        figures[name], figures[f"{name}ir"] = statistics[name].mean, statistics[name].ratio
+    figures["n_days"] = int(is_judged.sum())
+    figures["mean_names"] = float(label.n[is_judged].mean())
+    figures["rank_ic_t"] = statistics["rank_ic"].t
+    half, over_mean = (label.top - label.bottom) / 2, label.top - label.mean
+    for name, series in (("long_short", half), ("top_minus_mean", over_mean)):
         daily, ratio = summarise(series)
-        figures[f"{name}_annual_return"] = daily * config.days_per_year
-        figures[f"{name}_sharpe"] = ratio * float(np.sqrt(config.days_per_year))
+        figures[f"{name}_annual_return"] = daily * periods
+        figures[f"{name}_sharpe"] = ratio * float(np.sqrt(periods))
+    figures["spread_annual_return"] = statistics["spread"].mean * periods
+    figures["rank_autocorrelation"] = mean_of_known(lasting[0].autocorrelation) if lasting else float("nan")
+    same = [figure for figure in horizons if figure.horizon == held] or list(horizons)
+    figures["turnover"] = same[0].turnover if same else float("nan")
+    figures["break_even_bps"] = same[0].break_even_bps if same else float("nan")
+    figures["alpha"], figures["beta"], figures["lost"] = weighted.alpha, weighted.beta, coverage.lost
     return figures
-
-
-def _warnings(coverage: dict[str, int], ic: np.ndarray) -> tuple[str, ...]:
-    found = []
-    missing = coverage["no score"] + coverage["infinite score"]
-    if missing > 0.05 * coverage["rows"]:
-        found.append(f"{missing} of {coverage['rows']} rows have no finite score")
-    if coverage["infinite label"]:
-        found.append(f"{coverage['infinite label']} labels are infinite and were left out: look for prices of 0")
-    if coverage["days without ic"] > 0.05 * coverage["days"]:
-        found.append(f"{coverage['days without ic']} of {coverage['days']} days have no IC")
-    if (~np.isnan(ic)).sum() < 60:
-        found.append("fewer than 60 days: these means say little")
-    return tuple(found)

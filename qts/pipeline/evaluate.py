@@ -1,28 +1,30 @@
-"""Scores + labels → an EvalReport, written beside the run or the file the scores came from."""
+"""Scores judged and, if wanted, traded: one report with everything that is known of them, beside the run or the file."""
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
-from qts import __version__
-from qts.bars.door import Wanted, clean_rows
-from qts.bars.sources import make_raw
-from qts.columns import DATETIME, INSTRUMENT, LABEL, SCORE
-from qts.config import BarsConfig, LoadedConfig
-from qts.errors import InputError
-from qts.evaluation import EvalReport, evaluate_scores
-from qts.pipeline.predict import kept_scores, predict_run
-from qts.pipeline.run_record import runs_folder, seeds_of
-from qts.pipeline.weights import column_of
+from qts.backtest.engine import run_backtest
+from qts.backtest.results import BacktestResult
+from qts.config import LoadedConfig
+from qts.errors import DataCheckError
+from qts.evaluation import EvalReport, daily_ic, evaluate_signal, find_drift
+from qts.evaluation.results import Drift
+from qts.pipeline.predict import score_span, write_table
+from qts.pipeline.scored import ScoredStore, sort_scores
+from qts.pipeline.subject import Subject, find_subject
 from qts.progress import Progress
+from qts.rendering.document import Document
+from qts.rendering.evaluation_chapters import evaluation_document
 from qts.rendering.report import write_report
-from qts.store import Store, open_store
-from qts.store.engine import connect
-from qts.training.checkpoint import Run, open_run
+
+RECORDS = "backtest"
+"""Folder of a backtest's tables, beside the report."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class EvalResult:
     """A report and where it was written."""
 
     report: EvalReport
+    backtest: BacktestResult | None
+    document: Document
     files: tuple[Path, ...]
     seconds: float
 
@@ -41,56 +45,87 @@ def evaluate(
     run: str | None = None,
     scores: Path | None = None,
     out: Path | None = None,
+    live: bool = False,
+    trades: bool | None = None,
 ) -> EvalResult:
-    """Evaluate a run's test scores, or any file with instrument, datetime and score."""
+    """Judge a run's test scores, or any file with instrument, datetime and score, and write the report.
+
+    `live` also scores the days after the test segment and compares them with it. `trades` adds a backtest; None: if there
+    was one before. Raises DataCheckError, once the report is written, if too many rows have no score.
+    """
     started = time.perf_counter()
-    store = open_store(loaded.path(loaded.config.store.path))
-    if scores is not None:
-        table, context, folder = read_scores(loaded, scores), {"scores": str(scores)}, Path(f"{scores.stem}-report")
-    else:
-        opened = open_run(runs_folder(loaded), run)
-        table, context, folder = _scores_of(opened, store, loaded, progress), _context_of(opened), opened.folder
+    subject = find_subject(loaded, progress, run, scores)
+    folder = out or subject.folder
+    if trades is None:
+        trades = (folder / RECORDS).is_dir()
+    report, backtest = judge(subject, loaded, progress, trades=trades)
+    if live:
+        report = replace(report, drift=_drift(subject, loaded, report, progress))
+    document = evaluation_document(report, backtest)
+    files: tuple[Path, ...] = write_report(document, folder)
+    if backtest is not None:
+        files += write_records(backtest, folder / RECORDS)
+    _refuse_lost(report, loaded, files[0])
+    return EvalResult(report, backtest, document, files, time.perf_counter() - started)
+
+
+def judge(
+    subject: Subject, loaded: LoadedConfig, progress: Progress, *, trades: bool
+) -> tuple[EvalReport, BacktestResult | None]:
+    """Return what the scores are worth and, with `trades`, the portfolio that follows them."""
     progress.stage("evaluate")
-    report = report_on(table, store, loaded, context)
-    files = write_report(report, out or folder)
-    return EvalResult(report, files, time.perf_counter() - started)
+    signal = subject.scored.signal(loaded.config.eval)
+    report = evaluate_signal(signal, loaded.config.eval, subject.context)
+    if n_other := subject.scored.rows.n_other_days:
+        lost = f"{n_other} rows are on days that are none of the market's calendar, and were left out"
+        report = replace(report, warnings=(*report.warnings, lost))
+    if not trades:
+        return report, None
+    progress.stage("backtest")
+    market, grid = subject.scored.market(loaded.config.backtest)
+    return report, run_backtest(market, grid, loaded.config.backtest, days_per_year=loaded.config.eval.days_per_year)
 
 
-def report_on(table: pa.Table, store: Store, loaded: LoadedConfig, context: dict[str, Any]) -> EvalReport:
-    """Join scores with the store's raw labels and judge them."""
-    days = table[DATETIME].to_numpy().astype("datetime64[D]")
-    names = np.array(table[INSTRUMENT].to_pylist(), dtype=str)
-    score = table[SCORE].to_numpy(zero_copy_only=False).astype(np.float64)
-    label = column_of(store, LABEL, names, days)
-    context = {
-        **context, "label": store.manifest.label.expressions[LABEL], "label_ahead": store.manifest.label.ahead,
-        "first": str(days.min()), "last": str(days.max()), "qts_version": __version__,
-        "bars_fingerprint": store.manifest.bars.fingerprint,
-    }  # fmt: skip
-    return evaluate_scores(days, score, label, loaded.config.eval, instrument=names, context=context)
+def _drift(subject: Subject, loaded: LoadedConfig, report: EvalReport, progress: Progress) -> Drift | None:
+    """Return how the run does after its test segment; None if it has no segment, or no labelled day follows it."""
+    store, calendar = subject.store, subject.scored.calendar
+    if subject.run is None or report.days[-1] >= calendar[-1]:
+        progress.warn("no day follows the test segment: nothing to compare with it")
+        return None
+    span = (report.days[-1].item() + timedelta(days=1), calendar[-1].item())
+    table, _, _ = score_span(subject.run, store, span, loaded, progress)
+    rows = ScoredStore(store, sort_scores(table, store)).signal(loaded.config.eval)
+    _, rank_ic = daily_ic(rows.day, rows.score, rows.label, len(rows.days), loaded.config.eval.min_names)
+    if np.isnan(rank_ic).all():
+        progress.warn(f"no day after {report.days[-1]} has labels yet: nothing to compare with the test segment")
+        return None
+    overlap = loaded.config.eval.held_days(store.manifest.label.ahead) - 1
+    return find_drift(report.rank_ic, rows.days, rank_ic, loaded.config.eval, lag=overlap)
 
 
-def read_scores(loaded: LoadedConfig, file: Path) -> pa.Table:
-    """Return instrument, datetime, score of a Parquet or CSV file from any tool."""
-    if not file.is_file():
-        raise InputError(f"no scores file {file}", hint="check --scores")
-    source: Literal["parquet", "csv"] = "parquet" if file.suffix in (".parquet", ".pq") else "csv"
-    connection = connect(loaded.config.limits)
-    make_raw(connection, BarsConfig(source=source), file)
-    clean_rows(connection, Wanted((SCORE,)), "scores", str(file))
-    return connection.sql("SELECT * FROM scores").to_arrow_table()
+def _refuse_lost(report: EvalReport, loaded: LoadedConfig, file: Path) -> None:
+    lost, most = report.coverage.lost, loaded.config.eval.max_lost
+    if lost > most:
+        message = f"{100 * lost:.1f} % of the rows with a label have no score; at most {100 * most:g} % may"
+        raise DataCheckError(message, where=str(file), hint="mend the scores, or raise [eval] max_lost")
 
 
-def _scores_of(run: Run, store: Store, loaded: LoadedConfig, progress: Progress) -> pa.Table:
-    """Return the run's scores; those kept of other data are made anew, for the labels are of this store."""
-    kept = kept_scores(run, store)
-    return predict_run(loaded, progress, run=str(run.folder)).scores if kept is None else kept
+def write_records(result: BacktestResult, folder: Path) -> tuple[Path, ...]:
+    """Write a backtest's tables as Parquet; return the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for name, columns in vars(result.records).items():
+        files.append(folder / f"{name}.parquet")
+        write_table(to_arrow(columns), files[-1])
+    return tuple(files)
 
 
-def _context_of(run: Run) -> dict[str, Any]:
-    record = run.record
-    return {
-        "run": run.name, "model": record["model"]["name"], "seed": seeds_of(record),
-        "step_len": record["window"]["step_len"], "n_features": len(record["features"]),
-        "segments": record["segments"], "best_epoch": record["best_epoch"], "n_parameters": record["n_parameters"],
-    }  # fmt: skip
+def to_arrow(columns: Mapping[str, np.ndarray]) -> pa.Table:
+    """Return a table of numpy columns: texts as texts, days as days."""
+    return pa.table({name: _to_array(values) for name, values in columns.items()})
+
+
+def _to_array(values: np.ndarray) -> pa.Array:
+    if values.dtype.kind == "M":
+        return pa.array(values.astype("datetime64[D]"), pa.date32())
+    return pa.array(values.tolist(), pa.string()) if values.dtype.kind in "UO" else pa.array(values)

@@ -1,17 +1,17 @@
-"""Everything that is not up to date, in order: ingest, window, train, predict, eval."""
+"""Everything that is not up to date, in order: ingest, window, train, predict, report."""
 
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from qts.config import LoadedConfig
-from qts.evaluation import EvalReport
 from qts.pipeline.evaluate import evaluate
 from qts.pipeline.features import needed_segments
 from qts.pipeline.ingest import ingest
 from qts.pipeline.predict import kept_scores, predict_run
 from qts.pipeline.train import TrainResult, model_options, train_run
 from qts.progress import Progress
+from qts.rendering.document import Document
 from qts.store import open_store
 from qts.training.device import resolve_device
 
@@ -31,7 +31,7 @@ class RunResult:
 
     stages: tuple[Stage, ...]
     training: TrainResult
-    report: EvalReport
+    document: Document
     files: tuple[Path, ...]
     """The report's files."""
 
@@ -51,6 +51,6 @@ def run_all(loaded: LoadedConfig, progress: Progress, *, wait_seconds: float = 0
     if not has_scores:
         predict_run(loaded, progress, run=str(training.run.folder))
     stages.append(Stage("predict", has_scores, time.perf_counter() - started))
-    judged = evaluate(loaded, progress, run=str(training.run.folder))
-    stages.append(Stage("eval", was_up_to_date=False, seconds=judged.seconds))
-    return RunResult(tuple(stages), training, judged.report, judged.files)
+    judged = evaluate(loaded, progress, run=str(training.run.folder), trades=True)
+    stages.append(Stage("report", was_up_to_date=False, seconds=judged.seconds))
+    return RunResult(tuple(stages), training, judged.document, judged.files)

@@ -107,6 +107,24 @@ def _figures(best: Result) -> str:
     return f"valid loss {loss:.5f}, IC {ic:.4f}, RankIC {rank_ic:.4f}"
 
 
+def run_text(found: Result) -> str:
+    """Return what a run is, how its training and its test went, and what lies in its folder."""
+    model = ", ".join(f"{key} {value}" for key, value in found["model"]["config"].items())
+    lines = [
+        f"run {found['run']}: {found['state']}",
+        f"model {found['model']['name']}: {model}",
+        f"features {len(found['features'])}, step_len {found['window']['step_len']}, label {found['label']['expr']}",
+        *(f"{name} {first} to {last}" for name, (first, last) in found["segments"].items()),
+    ]
+    if found["state"] == "done":
+        lines.append(f"best epoch {found['best_epoch']} of {found['n_epochs']}")
+        lines += [f"{label} {_or_none(found['best'][key])}" for key, label in _VALID.items()]
+    names = {"ic": "IC", "icir": "ICIR", "rank_ic": "RankIC", "rank_icir": "RankICIR"}
+    test = ", ".join(f"{name} {_or_none(found['summary'].get(key))}" for key, name in names.items())
+    lines.append(f"test: {test}" if found["summary"] else "test: no report yet; run: qts report")
+    return "\n".join([*lines, *(f"{name}  {size:,} bytes" for name, size in found["files"].items())])
+
+
 def import_text(found: Result) -> str:
     """Return what was taken from a file of weights, and what the model is worth with them."""
     origin = found["imported_from"]

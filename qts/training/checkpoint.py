@@ -205,7 +205,7 @@ def set_latest(run: Run) -> None:
 def list_runs(runs: Path) -> list[dict[str, Any]]:
     """Return the records of all runs, finished or not, oldest first; a folder that cannot be read is left out."""
     found = ((file.parent.name, _read_record(file)) for file in sorted(runs.glob(f"*/{RUN}")))
-    return [{"name": name, **record} for name, record in found if record is not None]
+    return [{**record, "name": name} for name, record in found if record is not None]
 
 
 def _read_record(file: Path) -> dict[str, Any] | None:

@@ -17,7 +17,11 @@ from qts.cli.main import run
 from qts.errors import ExitCode
 from tests.market import write_market
 
-COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+COMMANDS = [
+    f"{prefix}{command.name}"
+    for prefix, group in (("", app), *((f"{sub.name} ", sub.typer_instance) for sub in app.registered_groups))
+    for command in group.registered_commands
+]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +41,7 @@ def _here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_command_has_a_sentence_three_examples_exit_codes_and_a_neighbour(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run([name, "--help"]) == 0
+    assert run([*name.split(), "--help"]) == 0
     text = capsys.readouterr().out
     assert text.count(f"\n    qts {name}") == 3
     assert "Exit codes: 0 done" in text
@@ -48,9 +52,10 @@ def test_every_command_has_a_sentence_three_examples_exit_codes_and_a_neighbour(
 @pytest.mark.parametrize(
     "arguments",
     [["ingest"], ["check"], ["window"], ["train"], ["predict"], ["predict", "--asof", "last"], ["eval"], ["run"],
-     ["eval", "--factors"], ["status"], ["factors"], ["factors", "GAP"], ["models"], ["models", "lstm"],
-     ["models", "lstm", "--summary"], ["explain"], ["operators"],
-     ["operators", "Mean"], ["processors"], ["processors", "fillna"], ["query", "from label limit 3"], ["doctor"], ["schema"]],
+     ["eval", "--factors"], ["backtest"], ["backtest", "--grid", "top_k=2,3", "--set", "backtest.n_drop=1"], ["report"],
+     ["runs", "list"], ["runs", "show"], ["leaderboard"], ["status"], ["factors"], ["factors", "GAP"], ["models"],
+     ["models", "lstm"], ["models", "lstm", "--summary"], ["explain"], ["operators"], ["operators", "Mean"], ["processors"],
+     ["processors", "fillna"], ["query", "from label limit 3"], ["doctor"], ["schema"]],
     ids=" ".join,
 )  # fmt: skip
 def test_json_is_one_object_with_a_schema_and_nothing_else_on_stdout(
@@ -59,7 +64,8 @@ def test_json_is_one_object_with_a_schema_and_nothing_else_on_stdout(
     assert run([*arguments, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     if arguments != ["schema"]:
-        assert found["schema"] == f"qts.{arguments[0]}/1"
+        name = "_".join(arguments[: 2 if arguments[0] == "runs" else 1])
+        assert found["schema"] == f"qts.{name}/1"
 
 
 @pytest.mark.usefixtures("_here")

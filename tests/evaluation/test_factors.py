@@ -68,10 +68,11 @@ def spread(day: pd.DataFrame, name: str) -> float:
     if np.isnan(correlation(day[name], day.label, "spearman")):
         return float("nan")
     ordered = day[day[name].notna()].sort_values(name, ascending=False, kind="stable").label.to_numpy()
-    size = len(ordered) // CONFIG.quantiles
-    ends = (ordered[:size], ordered[size * (CONFIG.quantiles - 1) :])
-    means = [float(pd.Series(end, dtype=float).mean()) for end in ends]
-    return means[0] - means[1] if size else float("nan")
+    if len(ordered) < CONFIG.quantiles:
+        return float("nan")
+    group = np.arange(len(ordered)) * CONFIG.quantiles // len(ordered)
+    means = [float(pd.Series(ordered[group == at], dtype=float).mean()) for at in (0, CONFIG.quantiles - 1)]
+    return means[0] - means[1]
 
 
 def persistence(frame: pd.DataFrame, name: str) -> list[float]:

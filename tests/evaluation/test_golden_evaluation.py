@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from qts.evaluation import daily_ic, summarise
-from qts.evaluation.groups import long_short, quantile_returns
+from qts.evaluation.groups import ScoreGroups, ends, mean_of
+from qts.evaluation.scored import ScoredDays
 
 GOLDEN = Path(__file__).parents[1] / "golden/evaluation"
 DAILY = pd.read_parquet(GOLDEN / "daily.parquet")
@@ -54,31 +55,57 @@ def as_reference(day: np.ndarray, score: np.ndarray, top: np.ndarray, bottom: np
     return np.where(is_silent & (np.bincount(day, minlength=N_DAYS) > 0), 0.0, (top - bottom) / 2)
 
 
-@pytest.mark.parametrize("share", [0.2, 0.1])
-@pytest.mark.parametrize(("complete_only", "suffix"), [(False, "keepna"), (True, "dropna")])
-def test_long_short_is_the_reference_s_once_halved(share: float, complete_only: bool, suffix: str) -> None:
+def both_ends(share: float, *, complete_only: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean labels of both ends; their size is a share of all rows of the day, or of those with both values."""
     day, score, _, label = joined()
-    top, bottom, mean = long_short(day, score, label, N_DAYS, share, complete_only=complete_only)
-    name = f"q{round(100 * share)}_{suffix}"
+    days = ScoredDays.of(day, score, slice(0, N_DAYS))
+    labels = days.lay(label)
+    counts = days.is_name & ~np.isnan(labels) if complete_only else days.is_name
+    rows = np.bincount(day[~np.isnan(score) & ~np.isnan(label)] if complete_only else day, minlength=N_DAYS)
+    return ends(days, labels, counts, (rows * share).astype(int))
+
+
+@pytest.mark.parametrize("share", [0.2, 0.1])
+def test_long_short_of_complete_rows_is_the_reference_s_once_halved(share: float) -> None:
+    top, bottom = both_ends(share, complete_only=True)
+    assert_daily(f"long_short_q{round(100 * share)}_dropna", (top - bottom) / 2)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.1])
+def test_long_short_of_all_rows_is_the_reference_s_once_halved(share: float) -> None:
+    day, score, _, _ = joined()
     assert_daily(
-        f"long_short_{name}", as_reference(day, score, top, bottom) if suffix == "keepna" else (top - bottom) / 2
+        f"long_short_q{round(100 * share)}_keepna", as_reference(day, score, *both_ends(share, complete_only=False))
     )
-    assert_daily(f"long_avg_{name}", mean)
+
+
+def test_the_mean_of_all_names_is_what_the_reference_calls_long_average() -> None:
+    day, score, _, label = joined()
+    days = ScoredDays.of(day, score, slice(0, N_DAYS))
+    labels = days.lay(label)
+    assert_daily("long_avg_q20_dropna", mean_of(labels, days.is_name & ~np.isnan(labels)))
 
 
 def test_annual_long_short_is_the_reference_s() -> None:
-    day, score, _, label = joined()
-    top, bottom, _ = long_short(day, score, label, N_DAYS, 0.2, complete_only=False)
-    mean, ratio = summarise(as_reference(day, score, top, bottom))
+    day, score, _, _ = joined()
+    mean, ratio = summarise(as_reference(day, score, *both_ends(0.2, complete_only=False)))
     assert mean * 252 == pytest.approx(RECORD["SigAnaRecord"]["Long-Short Ann Return"], abs=1e-6)
     assert ratio * np.sqrt(252) == pytest.approx(RECORD["SigAnaRecord"]["Long-Short Ann Sharpe"], abs=1e-5)
 
 
-def test_groups_are_the_reference_s_but_the_last_also_holds_what_is_left_over() -> None:
+def test_groups_are_the_reference_s_where_names_divide_evenly_and_elsewhere_leave_nobody_out() -> None:
     day, _, score, label = joined()
-    groups = quantile_returns(day, score, label, N_DAYS, 5)
-    for at in range(4):
-        assert_daily(f"grp_Group{at + 1}", groups[:, at])
-    even = np.bincount(day[~np.isnan(score)], minlength=N_DAYS) % 5 == 0
-    assert even.sum() > 5
-    np.testing.assert_allclose(groups[even, 4], DAILY["grp_Group5"].to_numpy()[even], rtol=0, atol=1e-6, equal_nan=True)
+    days = ScoredDays.of(day, score, slice(0, N_DAYS))
+    labels = days.lay(label)
+    groups = ScoreGroups.of(days, 5, 2)
+    means = groups.means(labels, days.is_name & ~np.isnan(labels))
+    even = (days.n % 5 == 0) & (days.n > 0)
+    assert 5 < even.sum() < N_DAYS
+    for at in range(5):
+        np.testing.assert_allclose(
+            means[even, at], DAILY[f"grp_Group{at + 1}"].to_numpy()[even], rtol=0, atol=1e-6, equal_nan=True
+        )
+    index = groups.index()
+    assert (index[groups.is_grouped[:, None] & days.is_name] >= 0).all()
+    for line in np.flatnonzero(groups.is_grouped):
+        assert np.ptp(np.bincount(index[line, : days.n[line]], minlength=5)) <= 1

@@ -10,13 +10,12 @@ import pytest
 from qts.cli.main import run
 from qts.config import LoadedConfig, load_config
 from qts.errors import ExitCode
-from qts.pipeline.evaluate import report_on
+from qts.pipeline.evaluate import evaluate
 from qts.pipeline.explain import explain_run
 from qts.pipeline.ingest import ingest
-from qts.pipeline.predict import predict_run
+from qts.pipeline.predict import predict_run, write_table
 from qts.pipeline.train import train_run
 from qts.progress import SilentProgress
-from qts.store import open_store
 from tests.market import CONFIG, write_market
 
 Captured = pytest.CaptureFixture[str]
@@ -43,9 +42,10 @@ def name_of(market: LoadedConfig, model: str) -> str:
     return next((market.folder / "runs").glob(f"*-{model}-*")).name
 
 
-def test_what_there_is_to_lose_is_what_the_scores_of_predict_have(market: LoadedConfig) -> None:
+def test_what_there_is_to_lose_is_what_the_scores_of_predict_have(market: LoadedConfig, tmp_path: Path) -> None:
     scores = predict_run(market, QUIET, segment="valid").scores
-    judged = report_on(scores, open_store(market.path(market.config.store.path)), market, {})
+    write_table(scores, tmp_path / "valid.parquet")
+    judged = evaluate(market, QUIET, scores=tmp_path / "valid.parquet", out=tmp_path).report
     report = explain_run(market, QUIET).report
     assert [str(day) for day in report.days] == [str(day) for day in judged.days]
     np.testing.assert_allclose(report.rank_ic, judged.rank_ic, atol=1e-6)

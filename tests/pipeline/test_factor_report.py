@@ -107,7 +107,7 @@ def test_the_test_segment_is_judged_with_a_warning(capsys: Captured) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (["--factors", "--run", "x"], ExitCode.USAGE, "--run and --scores name scores"),
+        (["--factors", "--run", "x"], ExitCode.USAGE, "--run, --scores and --live are about scores"),
         (["--factors", "--segment", "tset"], ExitCode.USAGE, 'unknown segment "tset"'),
         (["--factors", "--segment", "test", "--start", "2024-01-01"], ExitCode.USAGE, "exclude each other"),
         (["--factors", "--start", "2031-01-01"], ExitCode.INPUT, "no member of the universe has a row between"),

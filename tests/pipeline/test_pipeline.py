@@ -46,7 +46,7 @@ def test_a_run_s_folder_holds_what_the_design_promises(market: LoadedConfig) -> 
     folder = runs / (runs / "latest").read_text().strip()
     assert {p.name for p in folder.iterdir()} == {
         "config.toml", "run.json", "model.safetensors", "last.safetensors", "history.parquet", "predictions.parquet",
-        "report.json", "report.md", "report.html", "log.jsonl",
+        "report.json", "report.md", "report.html", "backtest", "log.jsonl",
     }  # fmt: skip
     assert len(pq.read_table(folder / "history.parquet")) == 2
     assert load_config(folder / "config.toml").config == market.resolved()
@@ -59,7 +59,7 @@ def test_doing_it_again_does_nothing_but_the_report(market: LoadedConfig) -> Non
         "ingest": True,
         "train": True,
         "predict": True,
-        "eval": False,
+        "report": False,
     }
     assert len(list((market.folder / "runs").glob("*/run.json"))) == 1
 
@@ -155,7 +155,7 @@ def test_labels_are_the_raw_ones_and_reach_past_the_test_segment(market: LoadedC
     raw = closes.shift(-2) / closes.shift(-1) - 1
     day = date(2024, 3, 26)
     assert report.mean_label[-1] == pytest.approx(raw.loc[day].dropna().mean(), rel=1e-4)
-    assert report.coverage["no label"] == 0
+    assert report.coverage.counts["no label"] == 0
 
 
 def test_a_suspended_day_has_no_score_so_that_history_and_tonight_agree(tmp_path: Path) -> None:
