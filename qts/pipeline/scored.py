@@ -1,5 +1,6 @@
 """Scores laid beside the store: as a signal to be judged, and as a market to be traded in."""
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -32,6 +33,14 @@ class ScoreRows:
     """(n_rows,) float64."""
     n_other_days: int
     """Rows that were left out: their day is none of the calendar."""
+
+    @cached_property
+    def content_hash(self) -> str:
+        """A hash of the rows: two reports of one hash are of the same scores."""
+        found = hashlib.sha256("\n".join(self.instruments.tolist()).encode())
+        for column in (self.day.astype(np.int64), self.instrument.astype(np.int64), self.score):
+            found.update(np.ascontiguousarray(column).tobytes())
+        return found.hexdigest()[:16]
 
     @property
     def first(self) -> int:

@@ -1,6 +1,5 @@
 """What is judged: a run's scores or a file from any tool, with where they came from and where their report goes."""
 
-import hashlib
 import platform
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import pyarrow as pa
 from qts import __version__
 from qts.bars.door import Wanted, clean_rows
 from qts.bars.sources import make_raw
-from qts.columns import DATETIME, INSTRUMENT, LABEL, SCORE
+from qts.columns import LABEL, SCORE
 from qts.config import BarsConfig, LoadedConfig
 from qts.errors import InputError
 from qts.pipeline.predict import data_print, kept_scores, predict_run
@@ -66,7 +65,7 @@ def _subject(
         **origin, "first": str(calendar[rows.first]), "last": str(calendar[rows.last]),
         "label": store.manifest.label.expressions[LABEL], "label_ahead": store.manifest.label.ahead,
         "lag": config.eval.lag, "days_per_year": config.eval.days_per_year, "min_names": config.eval.min_names,
-        "scores_hash": _hash(table), "made_of": made_of(loaded, store, run, _hash(table)),
+        "scores_hash": rows.content_hash, "made_of": made_of(loaded, store, run, rows.content_hash),
         "bars_fingerprint": store.manifest.bars.fingerprint, "label_fingerprint": store.manifest.label.fingerprint,
         "universe_fingerprint": store.manifest.universe.fingerprint if store.manifest.universe else None,
         "versions": _versions(), "config": loaded.resolved().model_dump(mode="json", exclude_none=True),
@@ -82,15 +81,6 @@ def made_of(loaded: LoadedConfig, store: Store, run: Run | None, scores_hash: st
         scores, store.manifest.bars.fingerprint, store.manifest.label.fingerprint, config.eval.model_dump(mode="json"),
         config.backtest.model_dump(mode="json"), __version__,
     )  # fmt: skip
-
-
-def _hash(table: pa.Table) -> str:
-    """Return a hash of the scores in their order: two reports of one hash are of the same scores."""
-    found = hashlib.sha256()
-    for name in (INSTRUMENT, DATETIME, SCORE):
-        column = table[name].to_numpy(zero_copy_only=False)
-        found.update("\n".join(column).encode() if name == INSTRUMENT else np.ascontiguousarray(column).tobytes())
-    return found.hexdigest()[:16]
 
 
 def _versions() -> dict[str, str]:
