@@ -6,7 +6,7 @@ from qts.config import LoadedConfig
 from qts.errors import InputError
 from qts.evaluation.compare import compare_series, differences
 from qts.pipeline.evaluate import judge
-from qts.pipeline.subject import find_subject
+from qts.pipeline.run_subject import run_subject
 from qts.progress import Progress
 from qts.rendering.compare_chapters import COMPARED, comparison_document, daily_series_of
 from qts.rendering.document import Document
@@ -19,7 +19,7 @@ TOLD = ("model", "train", "window", "features", "processors", "history", "label"
 
 def compare_runs(loaded: LoadedConfig, progress: Progress, first: str, second: str) -> Document:
     """Return whether the second run is better than the first, by daily IC and by what their portfolios earn."""
-    subjects = [find_subject(loaded, progress, name) for name in (first, second)]
+    subjects = [run_subject(loaded, progress, name) for name in (first, second)]
     a, b = subjects
     if a.run is None or b.run is None or a.run.folder == b.run.folder:
         raise InputError(f"{a.name} is compared with itself", hint="name two runs; qts runs list")

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +12,13 @@ from qts.backtest.engine import run_backtest
 from qts.backtest.results import BacktestResult
 from qts.config import LoadedConfig
 from qts.errors import DataCheckError
-from qts.evaluation import EvalReport, daily_ic, evaluate_signal, find_drift
-from qts.evaluation.results import Drift
-from qts.pipeline.predict import score_span, write_table
-from qts.pipeline.scored import ScoredStore, sort_scores
+from qts.evaluation import EvalReport, evaluate_signal
 from qts.pipeline.subject import Subject, find_subject
 from qts.progress import Progress
 from qts.rendering.document import Document
 from qts.rendering.evaluation_chapters import evaluation_document
 from qts.rendering.report import write_report
+from qts.store.write import write_table
 
 RECORDS = "backtest"
 """Folder of a backtest's tables, beside the report."""
@@ -60,7 +57,9 @@ def evaluate(
         trades = (folder / RECORDS).is_dir()
     report, backtest = judge(subject, loaded, progress, trades=trades)
     if live:
-        report = replace(report, drift=_drift(subject, loaded, report, progress))
+        from qts.pipeline.run_subject import drift_of  # noqa: PLC0415 - scores of a file need no torch
+
+        report = replace(report, drift=drift_of(subject, loaded, report, progress))
     document = evaluation_document(report, backtest)
     files: tuple[Path, ...] = write_report(document, folder)
     if backtest is not None:
@@ -84,23 +83,6 @@ def judge(
     progress.stage("backtest")
     market, grid = subject.scored.market(loaded.config.backtest)
     return report, run_backtest(market, grid, loaded.config.backtest, days_per_year=loaded.config.eval.days_per_year)
-
-
-def _drift(subject: Subject, loaded: LoadedConfig, report: EvalReport, progress: Progress) -> Drift | None:
-    """Return how the run does after its test segment; None if it has no segment, or no labelled day follows it."""
-    store, calendar = subject.store, subject.scored.calendar
-    if subject.run is None or report.days[-1] >= calendar[-1]:
-        progress.warn("no day follows the test segment: nothing to compare with it")
-        return None
-    span = (report.days[-1].item() + timedelta(days=1), calendar[-1].item())
-    table, _, _ = score_span(subject.run, store, span, loaded, progress)
-    rows = ScoredStore(store, sort_scores(table, store)).signal(loaded.config.eval)
-    _, rank_ic = daily_ic(rows.day, rows.score, rows.label, len(rows.days), loaded.config.eval.min_names)
-    if np.isnan(rank_ic).all():
-        progress.warn(f"no day after {report.days[-1]} has labels yet: nothing to compare with the test segment")
-        return None
-    overlap = loaded.config.eval.held_days(store.manifest.label.ahead) - 1
-    return find_drift(report.rank_ic, rows.days, rank_ic, loaded.config.eval, lag=overlap)
 
 
 def _refuse_lost(report: EvalReport, loaded: LoadedConfig, file: Path) -> None:

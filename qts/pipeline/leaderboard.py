@@ -12,8 +12,8 @@ from qts.daily_series import deflated_sharpe
 from qts.errors import InputError
 from qts.pipeline.evaluate import evaluate
 from qts.pipeline.run_record import runs_folder
+from qts.pipeline.run_subject import run_made_of
 from qts.pipeline.runs import read_summary
-from qts.pipeline.subject import made_of
 from qts.progress import Progress
 from qts.rendering.backtest_chapters import PREFIX
 from qts.rendering.document import Document
@@ -64,7 +64,7 @@ def _kind(run: Run) -> str:
 def _summary(run: Run, loaded: LoadedConfig, progress: Progress) -> dict[str, Any]:
     """Return a run's figures, backtest included, from its report if that is of today's store and config."""
     store = open_store(loaded.path(loaded.config.store.path))
-    found = read_summary(run.folder, made_of(loaded, store, run))
+    found = read_summary(run.folder, run_made_of(loaded, store, run))
     if NEEDED not in found:
         progress.note(f"report {run.name}")
         found = dict(evaluate(loaded, progress, run=str(run.folder), trades=True).document.summary)

@@ -23,6 +23,7 @@ from qts.pipeline.run_record import runs_folder
 from qts.pipeline.span_windows import read_span
 from qts.progress import Progress
 from qts.store import Store, open_store
+from qts.store.write import write_table
 from qts.training.batches import DeviceWindows
 from qts.training.checkpoint import MODEL, Run, open_run
 from qts.training.predictor import predict_scores
@@ -144,10 +145,3 @@ def _score(run: Run, held: DeviceWindows, loaded: LoadedConfig) -> np.ndarray:
     days = CrossSections(held.dataset.samples.day)
     scores = [_score(member, held, loaded).astype(np.float64) for member in members]
     return np.mean([days.rank(score) / days.size(score) for score in scores], axis=0).astype(np.float32)
-
-
-def write_table(table: pa.Table, file: Path) -> None:
-    """Write a Parquet file in one atomic step."""
-    temporary = file.with_name(f".{file.name}.tmp")
-    pq.write_table(table, temporary)
-    temporary.replace(file)

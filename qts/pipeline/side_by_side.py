@@ -6,7 +6,7 @@ from pathlib import Path
 from qts.config import LoadedConfig
 from qts.errors import ConfigError
 from qts.pipeline.evaluate import judge
-from qts.pipeline.subject import find_subject
+from qts.pipeline.run_subject import run_subject
 from qts.progress import Progress
 from qts.rendering.document import Document
 from qts.rendering.report import write_report
@@ -19,7 +19,7 @@ def report_side_by_side(
     loaded: LoadedConfig, progress: Progress, runs: Sequence[str], out: Path | None
 ) -> tuple[Document, tuple[Path, ...]]:
     """Judge runs on the same store and write one report with a column each."""
-    subjects = [find_subject(loaded, progress, name) for name in runs]
+    subjects = [run_subject(loaded, progress, name) for name in runs]
     names = [subject.name for subject in subjects]
     if len(set(names)) < len(names):
         raise ConfigError("a run is named twice", hint="qts runs list")

@@ -3,7 +3,7 @@
 import platform
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import duckdb
 import numpy as np
@@ -15,13 +15,13 @@ from qts.bars.sources import make_raw
 from qts.columns import LABEL, SCORE
 from qts.config import BarsConfig, LoadedConfig
 from qts.errors import InputError
-from qts.pipeline.predict import data_print, kept_scores, predict_run
-from qts.pipeline.run_record import runs_folder, seeds_of
 from qts.pipeline.scored import ScoredStore, sort_scores
 from qts.progress import Progress
 from qts.store import Store, fingerprint, open_store
 from qts.store.engine import connect
-from qts.training.checkpoint import Run, open_run
+
+if TYPE_CHECKING:
+    from qts.training.checkpoint import Run
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Subject:
     """Where they came from, for the report."""
     folder: Path
     """Where the report goes unless told otherwise."""
-    run: Run | None = None
+    run: "Run | None" = None
     """The run that made them; None: they came from a file."""
 
     @property
@@ -47,39 +47,51 @@ def find_subject(
     loaded: LoadedConfig, progress: Progress, run: str | None = None, scores: Path | None = None
 ) -> Subject:
     """Return a run's test scores (the latest run's unless told otherwise), or those of a file."""
+    if scores is None:
+        from qts.pipeline.run_subject import run_subject  # noqa: PLC0415 - scores of a file need no torch
+
+        return run_subject(loaded, progress, run)
     store = open_store(loaded.path(loaded.config.store.path))
-    if scores is not None:
-        table = read_scores(loaded, scores)
-        return _subject(loaded, store, table, {"scores": str(scores)}, Path(f"{scores.stem}-report"), None)
-    opened = open_run(runs_folder(loaded), run)
-    return _subject(loaded, store, _scores_of(opened, store, loaded, progress), _origin(opened), opened.folder, opened)
+    return subject_of(
+        loaded, store, read_scores(loaded, scores), {"scores": str(scores)}, Path(f"{scores.stem}-report")
+    )
 
 
-def _subject(
-    loaded: LoadedConfig, store: Store, table: pa.Table, origin: dict[str, Any], folder: Path, run: Run | None
+def subject_of(
+    loaded: LoadedConfig,
+    store: Store,
+    table: pa.Table,
+    origin: dict[str, Any],
+    folder: Path,
+    run: "Run | None" = None,
+    scores_print: str | None = None,
 ) -> Subject:
+    """Return scores, as instrument, datetime, score, with all that a report says of where they came from.
+
+    `scores_print` is the hash of what they were made of, where that is known; else that of the scores themselves.
+    """
     rows = sort_scores(table, store)
     scored = ScoredStore(store, rows)
-    calendar, config = scored.calendar, loaded.config
+    calendar, config, manifest = scored.calendar, loaded.config, store.manifest
     context = {
         **origin, "first": str(calendar[rows.first]), "last": str(calendar[rows.last]),
-        "label": store.manifest.label.expressions[LABEL], "label_ahead": store.manifest.label.ahead,
+        "label": manifest.label.expressions[LABEL], "label_ahead": manifest.label.ahead,
         "lag": config.eval.lag, "days_per_year": config.eval.days_per_year, "min_names": config.eval.min_names,
-        "scores_hash": rows.content_hash, "made_of": made_of(loaded, store, run, rows.content_hash),
-        "bars_fingerprint": store.manifest.bars.fingerprint, "label_fingerprint": store.manifest.label.fingerprint,
-        "universe_fingerprint": store.manifest.universe.fingerprint if store.manifest.universe else None,
+        "scores_hash": rows.content_hash, "made_of": made_of(loaded, store, scores_print or rows.content_hash),
+        "bars_fingerprint": manifest.bars.fingerprint, "label_fingerprint": manifest.label.fingerprint,
+        "universe_fingerprint": manifest.universe.fingerprint if manifest.universe else None,
         "versions": _versions(), "config": loaded.resolved().model_dump(mode="json", exclude_none=True),
     }  # fmt: skip
     return Subject(store, scored, context, folder, run)
 
 
-def made_of(loaded: LoadedConfig, store: Store, run: Run | None, scores_hash: str = "") -> str:
-    """Return the hash of all that a report is made of: scores, bars, label, and how they are judged and traded."""
-    scores = data_print(run, store).decode() if run else scores_hash
-    config = loaded.config
+def made_of(loaded: LoadedConfig, store: Store, scores: str) -> str:
+    """Return the hash of all that a report is made of: scores, the store's tables, and how they are judged and traded."""
+    manifest = store.manifest
+    tables = (manifest.bars, manifest.label, manifest.universe, manifest.benchmark)
     return fingerprint(
-        scores, store.manifest.bars.fingerprint, store.manifest.label.fingerprint, config.eval.model_dump(mode="json"),
-        config.backtest.model_dump(mode="json"), __version__,
+        scores, [table.fingerprint if table else None for table in tables], loaded.config.eval.model_dump(mode="json"),
+        loaded.config.backtest.model_dump(mode="json"), __version__,
     )  # fmt: skip
 
 
@@ -87,15 +99,6 @@ def _versions() -> dict[str, str]:
     return {
         "qts": __version__, "python": platform.python_version(), "numpy": np.__version__, "duckdb": duckdb.__version__,
         "pyarrow": pa.__version__,
-    }  # fmt: skip
-
-
-def _origin(run: Run) -> dict[str, Any]:
-    record = run.record
-    return {
-        "run": run.name, "model": record["model"]["name"], "seed": seeds_of(record),
-        "step_len": record["window"]["step_len"], "n_features": len(record["features"]),
-        "segments": record["segments"], "best_epoch": record["best_epoch"], "n_parameters": record["n_parameters"],
     }  # fmt: skip
 
 
@@ -108,9 +111,3 @@ def read_scores(loaded: LoadedConfig, file: Path) -> pa.Table:
     make_raw(connection, BarsConfig(source=source), file)
     clean_rows(connection, Wanted((SCORE,)), "scores", str(file))
     return connection.sql("SELECT * FROM scores").to_arrow_table()
-
-
-def _scores_of(run: Run, store: Store, loaded: LoadedConfig, progress: Progress) -> pa.Table:
-    """Return the run's scores; those kept of other data are made anew, for the labels are of this store."""
-    kept = kept_scores(run, store)
-    return predict_run(loaded, progress, run=str(run.folder)).scores if kept is None else kept

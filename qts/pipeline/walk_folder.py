@@ -18,11 +18,11 @@ from qts.json_text import to_json
 from qts.pipeline.features import make_recipe
 from qts.pipeline.figures import Figures
 from qts.pipeline.folds import Fold
-from qts.pipeline.predict import PREDICTIONS, write_table
+from qts.pipeline.predict import PREDICTIONS
 from qts.pipeline.run_record import runs_folder
 from qts.pipeline.start import weights_hash
 from qts.store import Store, fingerprint
-from qts.store.write import replace_file
+from qts.store.write import replace_file, write_table
 
 SCHEMA = "qts.walk/1"
 WALK, LOCK = "walk.json", ".lock"

@@ -159,6 +159,13 @@ def replace_file(file: Path, content: bytes) -> None:
     _sync(file.parent)
 
 
+def write_table(table: pa.Table, file: Path) -> None:
+    """Write a Parquet file in one atomic step."""
+    temporary = file.with_name(f".{file.name}.tmp")
+    pq.write_table(table, temporary)
+    temporary.replace(file)
+
+
 def _is_sound(file: Path, part: Part) -> bool:
     try:
         return file.stat().st_size == part.n_bytes and pq.read_metadata(file).num_rows == part.n_rows

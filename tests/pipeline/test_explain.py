@@ -13,9 +13,10 @@ from qts.errors import ExitCode
 from qts.pipeline.evaluate import evaluate
 from qts.pipeline.explain import explain_run
 from qts.pipeline.ingest import ingest
-from qts.pipeline.predict import predict_run, write_table
+from qts.pipeline.predict import predict_run
 from qts.pipeline.train import train_run
 from qts.progress import SilentProgress
+from qts.store.write import write_table
 from tests.market import CONFIG, write_market
 
 Captured = pytest.CaptureFixture[str]
