@@ -4,7 +4,7 @@ Makes a table of instrument, datetime and FLOAT columns. NaN and infinity become
 door needs to think of them. Columns of bars that are no bar field but numbers are kept and can be used as fields.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -57,6 +57,8 @@ class Wanted:
     """Whether other numeric columns come along."""
     texts: tuple[str, ...] = ()
     """Columns of text to keep beside the numbers."""
+    doubles: tuple[str, ...] = ()
+    """Columns of numbers that keep their 64 bits, and infinities; others are FLOAT and finite."""
     remedy: str = "rename a column of the file"
     """What to do about a column under another name."""
 
@@ -168,7 +170,11 @@ def _match_columns(connection: duckdb.DuckDBPyConnection, wanted: Wanted, where:
         if name.isidentifier() and name not in matched and _holds_numbers(connection, theirs, types[theirs]):
             matched[name] = theirs
     return [
-        _text_column(ours, theirs) if ours in wanted.texts else _column(ours, theirs, types[theirs], wanted.date_format)
+        _text_column(ours, theirs)
+        if ours in wanted.texts
+        else _column(
+            ours, theirs, types[theirs], wanted.date_format, _to_double if ours in wanted.doubles else _to_float
+        )
         for ours, theirs in matched.items()
     ]
 
@@ -195,7 +201,11 @@ def _is_number(type_: str) -> bool:
     return type_.startswith(_NUMBER_TYPES)
 
 
-def _column(ours: str, theirs: str, type_: str, date_format: str | None) -> _Column:
+def _column(
+    ours: str, theirs: str, type_: str, date_format: str | None, kept: Callable[[str], str] | None = None
+) -> _Column:
+    """Return how a column is read; `kept` turns the SQL of a 64-bit number into that of what is kept of it."""
+    to_number = kept or _to_float
     name = quote_name(theirs)
     if ours == INSTRUMENT:
         text = f"trim(CAST({name} AS VARCHAR))"
@@ -207,12 +217,12 @@ def _column(ours: str, theirs: str, type_: str, date_format: str | None) -> _Col
         known = f"lower(trim({name})) IN ({', '.join(map(quote_text, _EMPTY_TEXTS))})"
         number = f"TRY_CAST(trim({name}) AS DOUBLE)"
         return _Column(
-            ours, theirs, type_, _to_float(number), f"({name} IS NOT NULL AND NOT {known} AND {number} IS NULL)"
+            ours, theirs, type_, to_number(number), f"({name} IS NOT NULL AND NOT {known} AND {number} IS NULL)"
         )
-    if type_ == "FLOAT":
+    if type_ == "FLOAT" and to_number is _to_float:
         return _Column(ours, theirs, type_, f"CASE WHEN isfinite({name}) THEN {name} END", "false")
     if _is_number(type_):
-        return _Column(ours, theirs, type_, _to_float(f"CAST({name} AS DOUBLE)"), "false")
+        return _Column(ours, theirs, type_, to_number(f"CAST({name} AS DOUBLE)"), "false")
     return _Column(ours, theirs, type_, "CAST(NULL AS FLOAT)", f"({name} IS NOT NULL)")
 
 
@@ -224,6 +234,11 @@ def _text_column(ours: str, theirs: str) -> _Column:
 def _to_float(number: str) -> str:
     """NULL for NaN and infinity, and for what 32 bits cannot hold."""
     return f"CASE WHEN isfinite({number}) THEN TRY_CAST({number} AS FLOAT) END"
+
+
+def _to_double(number: str) -> str:
+    """NULL for NaN; infinity stays, for somebody to be told of it."""
+    return f"CASE WHEN NOT isnan({number}) THEN {number} END"
 
 
 def _read_day(name: str, type_: str, form: str | None) -> str:

@@ -126,6 +126,8 @@ def backtest(
 
     _one_of(run, scores)
     if grid:
+        if out is not None:
+            raise ConfigError("--out belongs to one backtest, --grid prints a row a combination")
         from qts.pipeline.backtest_grid import run_grid
 
         with session.progress() as progress:

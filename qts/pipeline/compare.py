@@ -28,9 +28,7 @@ def compare_runs(loaded: LoadedConfig, progress: Progress, first: str, second: s
     config = loaded.config.eval
     lag = config.held_days(a.store.manifest.label.ahead) - 1
     compared = {
-        name: compare_series(
-            *series[0][name], *series[1][name], lag=lag, draws=max(config.bootstrap, 1), seed=config.seed
-        )
+        name: compare_series(*series[0][name], *series[1][name], lag=lag, draws=config.bootstrap, seed=config.seed)
         for name in COMPARED
         if all(name in one for one in series)
     }

@@ -75,9 +75,7 @@ def judge(
     progress.stage("evaluate")
     signal = subject.scored.signal(loaded.config.eval)
     report = evaluate_signal(signal, loaded.config.eval, subject.context)
-    if n_other := subject.scored.rows.n_other_days:
-        lost = f"{n_other} rows are on days that are none of the market's calendar, and were left out"
-        report = replace(report, warnings=(*report.warnings, lost))
+    report = replace(report, warnings=(*subject.warnings, *report.warnings))
     if not trades:
         return report, None
     progress.stage("backtest")

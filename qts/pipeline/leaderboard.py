@@ -1,7 +1,7 @@
 """Models ranked by the test segments of their runs: runs that differ in their seed alone are one row."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
@@ -9,16 +9,16 @@ import numpy as np
 
 from qts.config import LoadedConfig
 from qts.daily_series import deflated_sharpe
-from qts.errors import InputError
+from qts.errors import DataCheckError, InputError, StoreError
 from qts.pipeline.evaluate import evaluate
-from qts.pipeline.run_record import runs_folder
+from qts.pipeline.run_record import runs_folder, seeds_of
 from qts.pipeline.run_subject import run_made_of
 from qts.pipeline.runs import read_summary
 from qts.progress import Progress
 from qts.rendering.backtest_chapters import PREFIX
 from qts.rendering.document import Document
 from qts.rendering.leaderboard import leaderboard_document
-from qts.store import fingerprint, open_store
+from qts.store import Store, fingerprint, open_store
 from qts.training.checkpoint import Run, list_runs
 
 FIGURES = {
@@ -40,48 +40,93 @@ def make_leaderboard(loaded: LoadedConfig, progress: Progress) -> tuple[list[dic
     done = [Run(runs / record["name"], record) for record in list_runs(runs) if record["state"] == "done"]
     if not done:
         raise InputError(f"no finished run in {runs}", hint="run: qts train")
-    groups: dict[str, list[tuple[Run, dict[str, Any]]]] = defaultdict(list)
-    for run in done:
-        groups[_kind(run)].append((run, _summary(run, loaded, progress)))
-    sharpes = [_daily_sharpe(summary, loaded) for members in groups.values() for _, summary in members]
-    rows = [_row(members, sharpes, loaded) for members in groups.values()]
+    found = [(run, summary) for run in done if (summary := _summary(run, loaded, progress))]
+    groups: dict[str, dict[str, tuple[Run, dict[str, Any]]]] = defaultdict(dict)
+    for run, summary in found:  # the newest of those with the same seed
+        groups[_kind(run)][seeds_of(run.record)] = (run, summary)
+    members = [list(by_seed.values()) for by_seed in groups.values()]
+    sharpes = [_daily_sharpe(summary, loaded) for kind in members for _, summary in kind]
+    names = _names([kind[0][0].record for kind in members])
+    rows = [_row(name, kind, sharpes, loaded) for name, kind in zip(names, members, strict=True)]
     rows.sort(key=lambda row: -np.nan_to_num(row["rank_ic"], nan=-np.inf))
-    segments = {tuple(run.record["segments"]["test"]) for run in done}
+    segments = {tuple(run.record["segments"]["test"]) for run, _ in found}
     warnings = (
-        () if len(segments) == 1 else (f"the runs have {len(segments)} test segments: their figures do not compare",)
+        (f"the runs have {len(segments)} test segments: their figures do not compare",) if len(segments) > 1 else ()
     )
     return rows, leaderboard_document(rows, warnings)
 
 
 def _kind(run: Run) -> str:
-    """Return the hash of what a run is besides its seed."""
+    """Return the hash of what a run is besides its seed: model, training, windows and the data they were made of."""
     record = run.record
-    train = {key: value for key, value in record["train"].items() if key not in ("seed", "device", "log")}
-    shown = (record["model"], train, record["window"], record["features"], record["label"], record["segments"])
-    return fingerprint(*shown, len(record.get("members", ())))
+    return fingerprint(
+        record["model"], _settings(record), record["windows_fingerprint"], len(record.get("members", ()))
+    )  # fmt: skip
+
+
+def _settings(record: dict[str, Any]) -> dict[str, Any]:
+    train = {f"train.{key}": value for key, value in record["train"].items() if key not in ("seed", "device", "log")}
+    model = {f"model.{key}": value for key, value in record["model"]["config"].items()}
+    return model | train | {f"window.{key}": value for key, value in record["window"].items()}
+
+
+def _names(records: Sequence[dict[str, Any]]) -> list[str]:
+    """Return what each kind of run is called: its model, and what it is set to where another of that name differs."""
+    plain = [(_model(record), _features(record)) for record in records]
+    names = []
+    for record, name in zip(records, plain, strict=True):
+        twins = [_settings(other) for other, its in zip(records, plain, strict=True) if its == name]
+        own = _settings(record)
+        differing = [key for key in own if any(twin.get(key) != own[key] for twin in twins)]
+        told = (
+            ", ".join(f"{key.partition('.')[2]} {own[key]}" for key in differing) or record["windows_fingerprint"][:8]
+        )
+        names.append(f"{name[0]} ({told})" if len(twins) > 1 else name[0])
+    return names
+
+
+def _model(record: dict[str, Any]) -> str:
+    n_members = len(record.get("members", ()))
+    return f"{record['model']['name']}, ensemble of {n_members}" if n_members else str(record["model"]["name"])
+
+
+def _features(record: dict[str, Any]) -> str:
+    return f"{record['window']['step_len']} x {len(record['features'])}"
 
 
 def _summary(run: Run, loaded: LoadedConfig, progress: Progress) -> dict[str, Any]:
-    """Return a run's figures, backtest included, from its report if that is of today's store and config."""
+    """Return a run's figures, backtest included, from its report if that is of what is there now; none if it has no weights."""
     store = open_store(loaded.path(loaded.config.store.path))
-    found = read_summary(run.folder, run_made_of(loaded, store, run))
-    if NEEDED not in found:
-        progress.note(f"report {run.name}")
-        found = dict(evaluate(loaded, progress, run=str(run.folder), trades=True).document.summary)
+    try:
+        found = read_summary(run.folder, run_made_of(loaded, store, run))
+        if NEEDED not in found:
+            progress.note(f"report {run.name}")
+            found = _judged(run, loaded, store, progress)
+    except StoreError as error:
+        progress.warn(f"{run.name} is left out: {error.message}")
+        return {}
     return {key: np.nan if value is None else value for key, value in found.items()}
+
+
+def _judged(run: Run, loaded: LoadedConfig, store: Store, progress: Progress) -> dict[str, Any]:
+    try:
+        return dict(evaluate(loaded, progress, run=str(run.folder), trades=True).document.summary)
+    except DataCheckError as error:  # its report is written all the same
+        progress.warn(f"{run.name}: {error.message}")
+        return read_summary(run.folder, run_made_of(loaded, store, run))
 
 
 def _daily_sharpe(summary: dict[str, Any], loaded: LoadedConfig) -> float:
     return float(summary[NEEDED] / np.sqrt(loaded.config.eval.days_per_year))
 
 
-def _row(members: list[tuple[Run, dict[str, Any]]], sharpes: list[float], loaded: LoadedConfig) -> dict[str, Any]:
+def _row(
+    model: str, members: list[tuple[Run, dict[str, Any]]], sharpes: list[float], loaded: LoadedConfig
+) -> dict[str, Any]:
     record = members[0][0].record
-    n_members = len(record.get("members", ()))
     summaries = [summary for _, summary in members]
     row: dict[str, Any] = {
-        "model": record["model"]["name"] + (f", ensemble of {n_members}" if n_members else ""),
-        "features": f"{record['window']['step_len']} x {len(record['features'])}", "n_seeds": len(members),
+        "model": model, "features": _features(record), "n_seeds": len(members),
         "n_parameters": record["n_parameters"], "runs": [run.name for run, _ in members],
     }  # fmt: skip
     for name, key in FIGURES.items():

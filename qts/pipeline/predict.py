@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from qts.columns import DATETIME, INSTRUMENT, SCORE
 from qts.config import LoadedConfig
 from qts.cross_section import CrossSections
-from qts.errors import ConfigError
+from qts.errors import ConfigError, StoreError
 from qts.pipeline.ensemble import members_of
 from qts.pipeline.held import device_of, hold, scale_of
 from qts.pipeline.run_record import runs_folder
@@ -37,7 +37,11 @@ def data_print(run: Run, store: Store) -> bytes:
     """Return the hashes of what scores are made of: bars, universe, and weights, which a training taken up changes."""
     universe = store.manifest.universe
     files = [run.folder.parent / name / MODEL for name in run.record.get("members", [run.name])]
-    weights = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    try:
+        weights = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    except OSError as error:
+        message = f"the weights of {run.name} cannot be read: {error}"
+        raise StoreError(message, hint="train anew: qts train --again") from error
     return " ".join([store.manifest.bars.fingerprint, universe.fingerprint if universe else "", *weights]).encode()
 
 

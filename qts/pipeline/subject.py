@@ -36,6 +36,8 @@ class Subject:
     """Where the report goes unless told otherwise."""
     run: "Run | None" = None
     """The run that made them; None: they came from a file."""
+    warnings: tuple[str, ...] = ()
+    """What a reader must know of where they came from."""
 
     @property
     def name(self) -> str:
@@ -82,7 +84,7 @@ def subject_of(
         "universe_fingerprint": manifest.universe.fingerprint if manifest.universe else None,
         "versions": _versions(), "config": loaded.resolved().model_dump(mode="json", exclude_none=True),
     }  # fmt: skip
-    return Subject(store, scored, context, folder, run)
+    return Subject(store, scored, context, folder, run, _warnings(scored, run))
 
 
 def made_of(loaded: LoadedConfig, store: Store, scores: str) -> str:
@@ -93,6 +95,16 @@ def made_of(loaded: LoadedConfig, store: Store, scores: str) -> str:
         scores, [table.fingerprint if table else None for table in tables], loaded.config.eval.model_dump(mode="json"),
         loaded.config.backtest.model_dump(mode="json"), __version__,
     )  # fmt: skip
+
+
+def _warnings(scored: ScoredStore, run: "Run | None") -> tuple[str, ...]:
+    found = []
+    if n_other := scored.rows.n_other_days:
+        found.append(f"{n_other} rows are on days that are none of the market's calendar, and were left out")
+    label = scored.store.manifest.label.expressions[LABEL]
+    if run is not None and run.record["label"]["expr"] != label:
+        found.append(f"the run learned {run.record['label']['expr']}, and is judged by {label}")
+    return tuple(found)
 
 
 def _versions() -> dict[str, str]:
@@ -109,5 +121,5 @@ def read_scores(loaded: LoadedConfig, file: Path) -> pa.Table:
     source: Literal["parquet", "csv"] = "parquet" if file.suffix in (".parquet", ".pq") else "csv"
     connection = connect(loaded.config.limits)
     make_raw(connection, BarsConfig(source=source), file)
-    clean_rows(connection, Wanted((SCORE,)), "scores", str(file))
+    clean_rows(connection, Wanted((SCORE,), doubles=(SCORE,)), "scores", str(file))
     return connection.sql("SELECT * FROM scores").to_arrow_table()

@@ -102,6 +102,31 @@ def test_scores_that_cannot_be_judged_are_refused_and_no_report_is_left(
     assert not (tmp_path / "report").exists()
 
 
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+def test_scores_keep_their_64_bits_and_infinite_ones_are_counted(
+    market: LoadedConfig, tmp_path: Path, form: str
+) -> None:
+    def write(name: str, rows: pd.DataFrame) -> Path:
+        file = tmp_path / f"{name}.{form}"
+        if form == "csv":
+            rows.to_csv(file, index=False)
+        else:
+            rows.to_parquet(file, index=False)
+        return file
+
+    plain = evaluate(market, QUIET, scores=write("plain", scores()), out=tmp_path).report
+    near = scores(lambda rows: rows.assign(score=1 + 1e-9 * rows["score"]))
+    assert evaluate(market, QUIET, scores=write("near", near), out=tmp_path).report.summary["rank_ic"] == pytest.approx(
+        plain.summary["rank_ic"], abs=1e-3
+    )
+    whole = scores(lambda rows: rows.assign(score=(rows["score"].rank() + 1e12).astype("int64")))
+    found = evaluate(market, QUIET, scores=write("whole", whole), out=tmp_path).report
+    np.testing.assert_allclose(found.rank_ic, plain.rank_ic)
+    some = scores(lambda rows: rows.assign(score=rows["score"].where(rows.index % 50 > 0, -np.inf)))
+    counts = evaluate(market, QUIET, scores=write("some", some), out=tmp_path).report.coverage.counts
+    assert counts["infinite score"] == len(some[some.index % 50 == 0])
+
+
 def test_constant_days_among_others_have_no_ic_and_change_no_other_day(market: LoadedConfig, tmp_path: Path) -> None:
     flat = ["2024-02-14", "2024-03-05"]
     whole, dull = tmp_path / "whole.csv", tmp_path / "dull.csv"
@@ -156,11 +181,12 @@ def test_a_backtest_stays_in_the_report_when_the_scores_are_judged_again(market:
         (["top_k"], '"top_k" is no key with values'),
         (["top_k=2,x"], "top_k"),
         (["top_k=2", "n_drop=3"], "n_drop"),
+        (["top_k=2,3", "--out=there"], "--out belongs to one backtest"),
     ],
 )
 def test_a_grid_that_makes_no_sense_is_refused(grid: list[str], told: str, tmp_path: Path, capsys: Captured) -> None:
     scores().to_csv(tmp_path / "s.csv", index=False)
-    arguments = [argument for one in grid for argument in ("--grid", one)]
+    arguments = [argument for one in grid for argument in ([one] if one.startswith("--") else ["--grid", one])]
     assert run(["backtest", "--scores", str(tmp_path / "s.csv"), *arguments]) == ExitCode.USAGE
     assert told in capsys.readouterr().err
 
