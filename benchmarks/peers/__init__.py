@@ -9,7 +9,7 @@ import subprocess
 import venv
 from pathlib import Path
 
-PACKAGES = {"pyqlib": "0.9.7", "KunQuant": "0.1.12"}
+PACKAGES = {"pyqlib": "0.9.7", "KunQuant": "0.1.12", "alphalens-reloaded": "0.5.1"}
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qts-benchmarks"
 """Where the environment and the reference values are kept between runs."""
 
