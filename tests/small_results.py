@@ -29,7 +29,7 @@ RANK_IC = np.array([0.10, -0.02, nan, 0.04, 0.06, -0.08, 0.02])
 SPREAD = np.array([0.004, -0.001, nan, 0.002, 0.003, -0.002, 0.001])
 
 
-def stats(mean: float, t: float = 4.0, *, low: float = nan, high: float = nan, n: int = 6) -> SeriesStats:
+def stats(mean: float, t: float = 4.0, *, low: float = nan, high: float = nan, n: int = 60) -> SeriesStats:
     """Return figures of a series; the standard deviation is what the plain error and t make of it."""
     std = abs(mean / t) * n**0.5 if t else 1.0
     return SeriesStats(n, mean, std, mean / std, t, 0, 0.01, 0.5, -0.25, low, high, 0.625)

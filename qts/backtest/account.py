@@ -12,10 +12,16 @@ from qts.daily_series import Line, customary_lag, ols_hac
 
 @dataclass(frozen=True)
 class Versus:
-    """The account beside a benchmark, over the days for which the benchmark has a return."""
+    """The account beside a benchmark, over intervals at whose ends the benchmark is known; most are of one day."""
 
+    end: np.ndarray
+    """(n_known,) int, the row of the accounts on which each interval ends."""
+    n_days: np.ndarray
+    """(n_known,) int, days of each interval."""
     net: np.ndarray
     """(n_known,) net returns of the account."""
+    gross: np.ndarray
+    """(n_known,) returns before cost."""
     benchmark: np.ndarray
     """(n_known,) returns of the benchmark."""
 
@@ -26,8 +32,48 @@ class Versus:
 
     @cached_property
     def line(self) -> Line:
-        """The net returns on the benchmark's, a day."""
+        """The net returns on the benchmark's, an interval."""
         return ols_hac(self.net, self.benchmark, customary_lag(len(self.net)))
+
+    def intervals_per_year(self, days_per_year: float) -> float:
+        """Return how many of the intervals a year has, for annual figures."""
+        return days_per_year * len(self.n_days) / int(self.n_days.sum()) if len(self.n_days) else days_per_year
+
+    def grown(self, n_rows: int, *, is_gross: bool = False) -> np.ndarray:
+        """Return (n_rows,) how much more the account has grown than the benchmark since the comparison began, as a share.
+
+        A row inside an interval has what stood at its begin; rows before the first and after the last have NaN.
+        """
+        with np.errstate(invalid="ignore", divide="ignore"):
+            grown = np.cumprod(1 + (self.gross if is_gross else self.net)) / np.cumprod(1 + self.benchmark) - 1
+        at = np.searchsorted(self.end, np.arange(n_rows), side="right") - 1
+        is_inside = (at >= 0) & (np.arange(n_rows) <= self.end.max(initial=-1))
+        return np.where(is_inside, np.append(grown, np.nan)[at], np.nan)
+
+
+SPANNING = frozenset({"benchmark"})
+"""Columns whose return after days without one is over all of these days; a day that others lack is left out on both sides."""
+
+
+def beside(accounts: Columns, column: str) -> Versus:
+    """Return the account beside one of its benchmarks, a column of the accounts: both over the same intervals.
+
+    The index's return is from its close before, be that days ago: the account's returns of these days are compounded.
+    Days before the first return and after the last one are not compared.
+    """
+    other = accounts[column]
+    end = np.flatnonzero(np.isfinite(other))
+    n_days = np.diff(end, prepend=end[:1] - 1) if column in SPANNING else np.ones(len(end), dtype=np.int64)
+    net, gross = (_compounded(accounts[name], end, n_days) for name in ("net_return", "gross_return"))
+    return Versus(end, n_days, net, gross, other[end])
+
+
+def _compounded(returns: np.ndarray, end: np.ndarray, n_days: np.ndarray) -> np.ndarray:
+    """Return (n_known,) what daily returns make over intervals that end on the rows `end`."""
+    found = returns[end].copy()
+    for at in np.flatnonzero(n_days > 1):  # few, and what is a single day stays as it is to the last bit
+        found[at] = np.prod(1 + returns[end[at] - n_days[at] + 1 : end[at] + 1]) - 1
+    return found
 
 
 @dataclass(frozen=True)
@@ -66,12 +112,12 @@ class Account:
     @cached_property
     def index(self) -> Versus:
         """The account beside the index."""
-        return self._versus("benchmark")
+        return beside(self.accounts, "benchmark")
 
     @cached_property
     def universe(self) -> Versus:
         """The account beside the mean of the universe's names."""
-        return self._versus("universe")
+        return beside(self.accounts, "universe")
 
     @cached_property
     def closed(self) -> Columns:
@@ -90,8 +136,3 @@ class Account:
         with np.errstate(invalid="ignore", divide="ignore"):
             found = self.orders["volume_share"] / self.accounts["account"][at]
         return found[np.isfinite(found) & (found > 0)]
-
-    def _versus(self, column: str) -> Versus:
-        benchmark = self.accounts[column]
-        known = np.isfinite(benchmark)
-        return Versus(self.net[known], benchmark[known])

@@ -1,14 +1,28 @@
 """What a reader of a backtest must know first, found in its own records."""
 
+from collections import Counter
+
 import numpy as np
 
 from qts.backtest.prepared import Prepared
+from qts.backtest.price_limits import PRICE_LIMITS
 from qts.backtest.ranking import Ranking
 from qts.backtest.records import Recorder
 from qts.backtest.results import Records
+from qts.boards import board_of
 from qts.config import BacktestConfig
 
-MANY_AT_LIMIT, MANY_TIED, MANY_UNSCORED = 0.2, 0.5, 0.1
+MANY_AT_LIMIT, MANY_TIED, MANY_UNSCORED, LOW_EXPOSURE = 0.2, 0.5, 0.1, 0.8
+MANY_ODD = 3
+"""Bars that may stand still about 5 % away by chance are fewer."""
+SETTLED = 20
+"""Days after which an account has what it will have."""
+
+TIED = "more than half of the scores are tied"
+"""How the warning of equal scores begins."""
+
+NARROWED = frozenset(limit.board for limit in PRICE_LIMITS if limit.special_share < limit.share)
+"""Boards on which special treatment narrows the limit."""
 
 
 def cautions(
@@ -21,7 +35,10 @@ def cautions(
         _lots(prepared, config, records, recorder.first),
         _unscored(ranking, config, recorder),
         _written_off(records, config),
-        _too_small(records, config),
+        _nothing_bought(records, config),
+        _under_exposure(records, config),
+        _special(prepared, config, recorder.first),
+        _index(prepared, records),
     ]
     return tuple(text for text in found if text)
 
@@ -44,11 +61,7 @@ def _ties(ranking: Ranking, config: BacktestConfig) -> str:
         np.count_nonzero(ranking.n_scored[:n_rows]),
         np.count_nonzero(ranking.tied_share()[:n_rows] > MANY_TIED),
     )
-    return (
-        f"more than half of the scores are tied on {n_tied:,} of {n_days:,} days: the choice there is by name"
-        if n_tied
-        else ""
-    )
+    return f"{TIED} on {n_tied:,} of {n_days:,} days: the choice there is by name" if n_tied else ""
 
 
 def _lots(prepared: Prepared, config: BacktestConfig, records: Records, first: int) -> str:
@@ -92,12 +105,81 @@ def _written_off(records: Records, config: BacktestConfig) -> str:
     )
 
 
-def _too_small(records: Records, config: BacktestConfig) -> str:
+def _nothing_bought(records: Records, config: BacktestConfig) -> str:
     orders = records.orders
-    is_small = (orders["side"] == "buy") & np.isin(orders["reason"], ["lot", "cash"])
-    if np.count_nonzero(orders["dealt"]) or not is_small.any():
+    is_purchase = orders["side"] == "buy"
+    if orders["dealt"][is_purchase].any():
+        return ""
+    told, n_orders = "nothing was ever bought: ", np.count_nonzero(is_purchase)
+    if n_orders == 0 and config.rules == "qlib":
+        return f"{told}no candidate could be traded"
+    if n_orders == 0:
+        return (
+            f"{told}with an account of {config.account:,.0f} and top_k = {config.top_k}, no part of it pays for "
+            f"min_cost = {config.min_cost:g}"
+        )
+    if np.isin(orders["reason"][is_purchase], ["lot", "cash"]).all():
+        return (
+            f"{told}with an account of {config.account:,.0f} and top_k = {config.top_k}, none of {n_orders:,} purchases "
+            f"pays for one lot of {config.lot}"
+        )
+    return told + _most_blocked(orders["reason"][is_purchase])
+
+
+def _most_blocked(reasons: np.ndarray) -> str:
+    """Return what cut or blocked most purchases, of one reason each or none."""
+    found = Counter(reasons[reasons != ""].tolist()).most_common(1)
+    return "".join(f"{reason} cut or blocked {n_orders:,} of {len(reasons):,} purchases" for reason, n_orders in found)
+
+
+def _under_exposure(records: Records, config: BacktestConfig) -> str:
+    """Tell of an account that is mostly in cash; of one that bought nothing at all the reason is told elsewhere."""
+    accounts, orders = records.accounts, records.orders
+    value, account = accounts["value"][SETTLED:], accounts["account"][SETTLED:]
+    is_purchase = orders["side"] == "buy"
+    if not (account > 0).any() or not orders["dealt"][is_purchase].any():
+        return ""
+    exposure = float(np.mean(value[account > 0] / account[account > 0]))
+    if exposure >= LOW_EXPOSURE * config.exposure:
+        return ""
+    why = _most_blocked(orders["reason"][is_purchase])
+    return (
+        f"{exposure:.0%} of the account was in stocks after the first {SETTLED} days, where exposure asks for "
+        f"{config.exposure:.0%}{why and ': '}{why}"
+    )
+
+
+def _special(prepared: Prepared, config: BacktestConfig, first: int) -> str:
+    """Tell of names that stood still about where a name under special treatment would be at its limit."""
+    market = prepared.market
+    if config.rules != "exchange" or config.price_limits != "by_board" or market.special is not None:
+        return ""
+    is_main = np.array([board_of(str(name)) in NARROWED for name in market.instruments], dtype=bool)
+    with np.errstate(invalid="ignore"):
+        change = np.abs(market.close / market.previous_close - 1)
+        is_odd = (market.high == market.low) & (np.abs(change - 0.05) < 0.006) & is_main
+    is_odd &= ~(prepared.suspended | prepared.at_up | prepared.at_down)
+    for limit in (market.up_limit, market.down_limit):
+        if limit is not None:
+            is_odd &= np.isnan(limit)
+    n_rows, n_names = np.count_nonzero(is_odd[first:]), np.count_nonzero(is_odd[first:].any(axis=0))
+    if n_rows < MANY_ODD:
         return ""
     return (
-        f"nothing was ever bought: with an account of {config.account:,.0f} and top_k = {config.top_k}, none of "
-        f"{np.count_nonzero(is_small):,} purchases pays for one lot of {config.lot}"
+        f"{n_rows:,} bars of {n_names:,} names on the main boards had one price all day, about 5% from the close before: the "
+        "limit under special treatment (ST); without [backtest] special_treatment they could be traded"
+    )
+
+
+def _index(prepared: Prepared, records: Records) -> str:
+    """Tell of days that the index lacks."""
+    is_missing = np.isnan(records.accounts["benchmark"])
+    n_missing, n_days = np.count_nonzero(is_missing), len(is_missing)
+    if prepared.market.benchmark is None or n_missing == 0:
+        return ""
+    if n_missing == n_days:
+        return f"the index has no return on any of {n_days:,} days: nothing is compared with it"
+    return (
+        f"the index lacks {n_missing:,} of {n_days:,} days: its next return is compared with what the account made since the "
+        "index was last known; days before its first and after its last are not compared"
     )

@@ -9,6 +9,9 @@ from qts.backtest.fees import fee_rates
 from qts.backtest.prepared import Prepared
 from qts.config import BacktestConfig
 
+WORTHLESS = 1e-5
+"""Money up to which an order is not dealt, as in Qlib."""
+
 
 class Deal(NamedTuple):
     """What became of an order; amounts are adjusted shares."""
@@ -19,6 +22,10 @@ class Deal(NamedTuple):
     cost: float
     reason: str
     """Empty if dealt in full."""
+
+    def if_worth_it(self) -> "Deal":
+        """Return the deal, or that nothing is dealt where it comes to no money."""
+        return self if self.value > WORTHLESS else Deal(0.0, self.price, 0.0, 0.0, self.reason or "lot")
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,7 @@ class Desk:
         value, cost = self._value_and_cost(amount, price, rate)
         if cash + value < cost:
             return Deal(0.0, price, 0.0, 0.0, "cash")
-        return Deal(amount, price, value, cost, reason)
+        return Deal(amount, price, value, cost, reason).if_worth_it()
 
     def buy(self, row: int, name: int, wanted: float, cash: float) -> Deal:
         """Return the purchase of `wanted` shares, or of what volume, cash and lots allow of them."""
@@ -108,9 +115,8 @@ class Desk:
         if self.config.rules == "exchange" and value + cost > cash:
             amount = max(amount - self.lots.one(row, name), 0.0)
             value, cost = self._value_and_cost(amount, price, rate)
-        if amount < wanted * (1 - 1e-9) or amount <= 0:
-            return Deal(amount, price, value, cost, reason or "lot")
-        return Deal(amount, price, value, cost, "")
+        is_full = amount >= wanted * (1 - 1e-9) and amount > 0
+        return Deal(amount, price, value, cost, "" if is_full else reason or "lot").if_worth_it()
 
     def _within_volume(self, amount: float, row: int, name: int) -> tuple[float, str]:
         if self.config.max_volume is None:
@@ -128,4 +134,4 @@ class Desk:
 
     def _value_and_cost(self, amount: float, price: float, rate: float) -> tuple[float, float]:
         value = amount * price
-        return value, max(value * rate, self.config.min_cost) if value > 1e-5 else 0.0
+        return value, max(value * rate, self.config.min_cost) if value > WORTHLESS else 0.0

@@ -5,6 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 
+def positive(grid: np.ndarray) -> np.ndarray:
+    """Return a grid with NaN for what no price, limit or factor can be: zero, a negative number, infinity."""
+    with np.errstate(invalid="ignore"):
+        is_wrong = (grid <= 0) | np.isinf(grid)
+    return np.where(is_wrong, np.nan, grid) if is_wrong.any() else grid
+
+
 @dataclass(frozen=True)
 class Market:
     """Prices as they are traded, and who is a member; prices and volumes are adjusted ones.

@@ -8,8 +8,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from qts.backtest.account import Versus, beside
 from qts.backtest.results import Columns
-from qts.backtest.risk import NAN, annual_ratio, compounded, deepest, risk_analysis, spread
+from qts.backtest.risk import NAN, QLIB_DAYS_PER_YEAR, annual_ratio, compounded, deepest, risk_analysis, spread
 from qts.columns import DATETIME
 from qts.daily_series import drawdowns
 
@@ -25,7 +26,7 @@ def yearly(accounts: Columns, days_per_year: float) -> list[Row]:
     """Return a row a year, the earliest first.
 
     Keys: period ("2024"), n_days; net, gross, benchmark, universe: compounded over the period; excess, universe_excess: net
-    minus them over the days they are known; volatility, sharpe: annual; max_drawdown: from the account at the period's
+    minus them over the intervals that end in the period; volatility, sharpe: annual; max_drawdown: from the account at the period's
     start; turnover: one side, summed; cost: summed. NaN where there is none.
     """
     return list(_by_period(accounts, "Y", days_per_year))
@@ -41,11 +42,12 @@ def published_risk(accounts: Columns) -> list[Row]:
 
     Keys: series (excess_return_without_cost, excess_return_with_cost), mode (sum, product) and those of `risk_analysis`.
     """
-    excess = accounts["gross_return"] - accounts["benchmark"]
-    series = {"excess_return_without_cost": excess, "excess_return_with_cost": excess - accounts["cost"]}
+    index = beside(accounts, "benchmark")
+    a_year = index.intervals_per_year(QLIB_DAYS_PER_YEAR)
+    series = {"excess_return_without_cost": index.gross - index.benchmark, "excess_return_with_cost": index.excess}
     modes: tuple[Literal["sum", "product"], ...] = ("sum", "product")
     return [
-        {"series": name, "mode": mode, **risk_analysis(values, mode=mode)}
+        {"series": name, "mode": mode, **risk_analysis(values, a_year, mode=mode)}
         for name, values in series.items()
         for mode in modes
     ]
@@ -54,7 +56,8 @@ def published_risk(accounts: Columns) -> list[Row]:
 def rolling(accounts: Columns, days_per_year: float, window: int = 250) -> dict[str, np.ndarray]:
     """Return datetime, and sharpe, volatility, beta and universe_beta over the last `window` days, (n_days,) each.
 
-    NaN until so many days have passed, where a benchmark lacks a day of them, and where the spread is 0.
+    NaN until so many days have passed, and where the spread is 0. A beta is over as many returns of the benchmark, and NaN
+    on days without one.
     """
     net = accounts["net_return"]
     deviation = _spread(net, window)
@@ -63,15 +66,19 @@ def rolling(accounts: Columns, days_per_year: float, window: int = 250) -> dict[
         "volatility": deviation * sqrt(days_per_year),
     }
     for name, column in (("beta", "benchmark"), ("universe_beta", "universe")):
-        other = accounts[column]
+        known = beside(accounts, column)
         with np.errstate(invalid="ignore"):
-            together = _spread(net + other, window) ** 2 - _spread(net - other, window) ** 2
-        figures[name] = _ratio(together / 4, _spread(other, window) ** 2)
+            together = (
+                _spread(known.net + known.benchmark, window) ** 2 - _spread(known.net - known.benchmark, window) ** 2
+            )
+        figures[name] = np.full(len(net), NAN)
+        figures[name][known.end] = _ratio(together / 4, _spread(known.benchmark, window) ** 2)
     return {DATETIME: accounts[DATETIME], **figures}
 
 
 def _by_period(accounts: Columns, unit: Literal["M", "Y"], days_per_year: float) -> Iterator[Row]:
     period = accounts[DATETIME].astype(f"datetime64[{unit}]")
+    index, universe = (beside(accounts, column) for column in ("benchmark", "universe"))
     for one in np.unique(period):
         inside = {name: column[period == one] for name, column in accounts.items()}
         net = inside["net_return"]
@@ -80,8 +87,8 @@ def _by_period(accounts: Columns, unit: Literal["M", "Y"], days_per_year: float)
             "n_days": len(net),
             "net": compounded(net),
             "gross": compounded(inside["gross_return"]),
-            **_beside(net, inside["benchmark"], "benchmark", "excess"),
-            **_beside(net, inside["universe"], "universe", "universe_excess"),
+            **_beside(index, period[index.end] == one, "benchmark", "excess"),
+            **_beside(universe, period[universe.end] == one, "universe", "universe_excess"),
             "volatility": spread(net) * sqrt(days_per_year),
             "sharpe": annual_ratio(net, days_per_year),
             "max_drawdown": deepest(net),
@@ -90,10 +97,9 @@ def _by_period(accounts: Columns, unit: Literal["M", "Y"], days_per_year: float)
         }
 
 
-def _beside(net: np.ndarray, other: np.ndarray, name: str, excess: str) -> Row:
-    known = np.isfinite(other)
-    earned = compounded(other[known])
-    return {name: earned, excess: compounded(net[known]) - earned}
+def _beside(versus: Versus, is_inside: np.ndarray, name: str, excess: str) -> Row:
+    earned = compounded(versus.benchmark[is_inside])
+    return {name: earned, excess: compounded(versus.net[is_inside]) - earned}
 
 
 def _windows(values: np.ndarray, window: int) -> np.ndarray:

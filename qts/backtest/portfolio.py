@@ -18,7 +18,7 @@ class Portfolio:
         self.prepared, self.ranking, self.config, self.first = prepared, ranking, config, first
         self.book = Book.of(config.account, len(prepared.market.instruments))
         self.desk = Desk(prepared, config, first)
-        self.recorder = Recorder(prepared, first)
+        self.recorder = Recorder(prepared, config, first)
         self.account = config.account
 
     def run(self) -> None:
@@ -70,13 +70,13 @@ class Portfolio:
             held = float(self.book.shares[name])
             deal = self.desk.sell(row, name, held, self.book.cash)
             self._note(row, name, "sell", held, deal)
-            if deal.value > 1e-5:
+            if deal.dealt:
                 self.book.sell(row, name, deal.dealt, deal.value, deal.cost)
 
     def _buy(self, row: int, name: int, wanted: float) -> None:
         deal = self.desk.buy(row, name, wanted, self.book.cash)
         self._note(row, name, "buy", wanted, deal)
-        if deal.value > 1e-5:
+        if deal.dealt:
             self.book.buy(row, name, deal.dealt, deal.value, deal.cost)
 
     def _leave(self, row: int, names: np.ndarray, side: str, value: float) -> None:

@@ -1,10 +1,11 @@
 """What a market says under one set of rules: who can trade each day, at what price, and what a holding is worth."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from qts.backtest.market import Market
+from qts.backtest.market import Market, positive
 from qts.backtest.price_limits import is_at_limit, limit_shares
 from qts.config import BacktestConfig
 
@@ -14,6 +15,7 @@ class Prepared:
     """Grids (n_days, n_names) that every backtest with the same `key` shares; prices are adjusted ones."""
 
     market: Market
+    """The market without numbers that no price, limit or factor can be."""
     suspended: np.ndarray
     """Whether there was no trading."""
     at_up: np.ndarray
@@ -53,6 +55,7 @@ def preparation_key(config: BacktestConfig) -> tuple[object, ...]:
 
 def prepare(market: Market, config: BacktestConfig) -> Prepared:
     """Return the grids of a market under the config's rules."""
+    market = _positive(market)
     suspended = np.isnan(market.close)
     if config.rules == "exchange":
         suspended |= ~(market.volume > 0)
@@ -77,6 +80,15 @@ def prepare(market: Market, config: BacktestConfig) -> Prepared:
         worth=np.where(suspended, mark, sell_price),
         n_quiet=row - np.maximum.accumulate(np.where(suspended, -1, row), axis=0),
     )
+
+
+POSITIVE = ("open", "high", "low", "close", "vwap", "previous_close", "adj_factor", "up_limit", "down_limit")
+"""Grids of a market in which 0 and less mean that nothing is known."""
+
+
+def _positive(market: Market) -> Market:
+    grids: dict[str, Any] = {name: positive(grid) for name in POSITIVE if (grid := getattr(market, name)) is not None}
+    return replace(market, **grids)
 
 
 def _at_limit(market: Market, config: BacktestConfig, deal: str, sign: int) -> np.ndarray:

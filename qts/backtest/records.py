@@ -5,9 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from qts.backtest.account import SPANNING
 from qts.backtest.book import Book, Trade
 from qts.backtest.prepared import Prepared
 from qts.backtest.results import Columns, Records
+from qts.config import BacktestConfig
 
 
 class Order(NamedTuple):
@@ -41,8 +43,9 @@ class DayEnd(NamedTuple):
 class Recorder:
     """Takes down what happens, and writes it out as tables at the end."""
 
-    def __init__(self, prepared: Prepared, first: int) -> None:
+    def __init__(self, prepared: Prepared, config: BacktestConfig, first: int) -> None:
         self.market = prepared.market
+        self.config = config
         self.mark = prepared.mark
         self.first = first
         self.orders: list[Order] = []
@@ -71,11 +74,17 @@ class Recorder:
         days = self.market.days[self.first :]
         nothing = np.full(len(days), np.nan)
         table = {"datetime": days, **_table(self.accounts, DayEnd)}
+        begin = self._begin()
         for name in ("benchmark", "universe"):
             returns = getattr(self.market, name)
-            table[name] = nothing if returns is None else returns[self.first :]
+            table[name] = nothing if returns is None else _since(returns, begin, spans=name in SPANNING)[self.first :]
         table["n_blocked"] = table.pop("n_blocked")
         return table
+
+    def _begin(self) -> int:
+        """Return the first row on which the account's holdings earn: that of the first purchase, or the one after it."""
+        bought = next((order.row for order in self.orders if order.side == "buy" and order.dealt), None)
+        return 0 if bought is None or self.config.rules == "qlib" else bought + (self.config.deal_price == "close")
 
     def _order_table(self) -> Columns:
         table = _table(self.orders, Order)
@@ -116,6 +125,19 @@ class Recorder:
             "weight": value / accounts["account"][row - self.first],
             "n_days": n_days,
         }
+
+
+def _since(returns: np.ndarray, begin: int, *, spans: bool) -> np.ndarray:
+    """Return a benchmark's returns as if it too were bought on the eve of row `begin`: until then it stands still.
+
+    Where the index has no return on that eve, the first one after it reaches further back: nothing is known up to it.
+    """
+    found = returns.copy()
+    found[:begin] = 0.0
+    if spans and begin > 0 and np.isnan(returns[begin - 1]):
+        known = np.flatnonzero(np.isfinite(returns[begin:]))
+        found[: begin + int(known[0]) + 1 if len(known) else None] = np.nan
+    return found
 
 
 KINDS = {"int": np.int64, "float": np.float64, "str": np.str_}

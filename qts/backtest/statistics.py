@@ -195,7 +195,13 @@ def _versus_rows(section: Literal["index", "universe"], name: str) -> Iterator[S
 
 
 def _beside(side: Callable[[Account], Versus], figure: Callable[[Versus, float], float]) -> Callable[[Account], float]:
-    return lambda account: figure(side(account), account.days_per_year)
+    """Return a figure of the account beside a benchmark; figures take how many intervals, mostly days, a year has."""
+
+    def of(account: Account) -> float:
+        versus = side(account)
+        return figure(versus, versus.intervals_per_year(account.days_per_year))
+
+    return of
 
 
 STATISTICS = {

@@ -130,6 +130,12 @@ def _crossed(case: Case) -> str:
     return _rows(crossed, f"concat_ws(', ', {values})")(case)
 
 
+def _bad_factor(case: Case) -> str | None:
+    if ADJ_FACTOR not in case.columns:
+        return None
+    return _rows(f"{ADJ_FACTOR} <= 0", f"'{ADJ_FACTOR} is ' || {ADJ_FACTOR}")(case)
+
+
 def _days(case: Case) -> str:
     """SQL of the days to judge: how many instruments have a bar, how many are usual, and whether the day is a mistake."""
     config = case.config
@@ -274,6 +280,7 @@ for _rule in (
     Rule("non_positive", "rows", _rows(" OR ".join(_NON_POSITIVE), _said(_NON_POSITIVE))),
     Rule("crossed", "rows", _crossed),
     Rule("negative_volume", "rows", _rows(f"{VOLUME} < 0", f"'{VOLUME} is ' || {VOLUME}")),
+    Rule("bad_factor", "rows", _bad_factor),
     Rule("stray_day", "rows", _stray_day),
     Rule("partial_bar", "rows", _rows(_PARTIAL, _said(_LACKS))),
     Rule("jump", "rows", _jump),

@@ -1,5 +1,6 @@
 """pydantic's findings, said in the words of the TOML file: what, where, what now."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, get_args
 
@@ -66,8 +67,13 @@ def _tables_at(table: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:
     return table
 
 
-def _explain(table: type[BaseModel], path: KeyPath) -> str | None:
-    """Return what the docs say of a key, or of the table if the whole of it is wrong."""
+def _explain(table: type[BaseModel], path: KeyPath, message: str) -> str | None:
+    """Return what the docs say of a key, or, if a whole table is wrong, of those of its keys that the message names."""
+    inner = _tables_at(table, (*path, ""))
+    if path and inner is not None and inner is not _tables_at(table, path):
+        told = [_explain(inner, (name,), "") for name in inner.model_fields if re.search(rf"\b{name}\b", message)]
+        if told:
+            return "; ".join(filter(None, told))
     names = [key for key in path if isinstance(key, str)]
     for length in range(len(names), 0, -1):
         holder = _tables_at(table, tuple(names[:length]))
@@ -127,6 +133,6 @@ def problems_of(
             )
         else:
             text = _describe(finding["type"], path, finding["input"], finding.get("ctx", {}), finding["msg"])
-            problem = ConfigError(text, where=where, hint=_explain(table, inner))
+            problem = ConfigError(text, where=where, hint=_explain(table, inner, finding["msg"]))
         problems.append(problem)
     return problems

@@ -80,6 +80,8 @@ class CheckActions(Table):
     """A high under the low, or an open or close outside of both by more than `tolerance`."""
     negative_volume: RowAction = "quarantine"
     """A volume below zero."""
+    bad_factor: RowAction = "warn"
+    """An `adj_factor` that is zero or negative: a backtest takes it for unknown."""
     stray_day: RowAction = "quarantine"
     """Rows of a day that only a handful of instruments have: under `stray_share` of the usual number, or on a weekend of a
     market that has none under `thin_share`."""
@@ -311,10 +313,6 @@ class EvalConfig(Table):
     seed: NonNegativeInt = 0
     """Seed of those draws."""
 
-    def held_days(self, label_ahead: int) -> int:
-        """Return the days that a label's return is over, told by how far it looks ahead."""
-        return max(label_ahead - self.lag, 1)
-
 
 class Fee(Table):
     """What trading costs from a day on, as shares of the value traded."""
@@ -329,6 +327,10 @@ class Fee(Table):
 
 Fees = Annotated[tuple[Fee, ...], BeforeValidator(_to_tables)]
 """A schedule, the earliest first."""
+
+
+PRICES_OF_DAY = ("open", "vwap", "close")
+"""Prices a deal can be made at, in the order of the day."""
 
 
 class BacktestConfig(Table):
@@ -351,7 +353,8 @@ class BacktestConfig(Table):
     deal_price: Literal["close", "open", "vwap"] = "close"
     """The price of purchases, and of sales unless `sell_price` says otherwise."""
     sell_price: Literal["close", "open", "vwap"] | None = None
-    """The price of sales. None: that of purchases."""
+    """The price of sales. None: that of purchases. Not later in the day than it (open, vwap, close), for sales pay for
+    purchases; `qlib` lets that be."""
     commission: Annotated[float, Field(ge=0, lt=1)] = 0.0005
     """Share of the value traded that the broker takes, on both sides; the stamp duty of the day comes on top."""
     fees: Fees = ()
@@ -393,6 +396,12 @@ class BacktestConfig(Table):
         days = [fee.since for fee in self.fees]
         if days != sorted(set(days)):
             raise ValueError("fees must be in the order of their days, each once")
+        buying, selling = self.deal_price, self.sell_price or self.deal_price
+        if self.rules == "exchange" and PRICES_OF_DAY.index(selling) > PRICES_OF_DAY.index(buying):
+            raise ValueError(
+                f'sell_price = "{selling}" is later in the day than deal_price = "{buying}": sales pay for purchases, '
+                "so the same money would earn the time between twice"
+            )
         return self
 
 

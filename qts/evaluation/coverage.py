@@ -1,5 +1,7 @@
 """Where rows went, why no day could be judged, and what a reader must know first."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from qts.config import EvalConfig
@@ -9,6 +11,9 @@ from qts.evaluation.signal import Signal
 
 FEW = 0.05
 """Share of rows or days whose loss is worth a warning."""
+
+TIED = "more than half of the scores are tied"
+"""How the warning of equal scores begins."""
 
 
 def coverage_of(signal: Signal, at: np.ndarray, ic: np.ndarray) -> Coverage:
@@ -61,6 +66,20 @@ def refuse_unjudged(rank_ic: np.ndarray, n_names: np.ndarray, flat: np.ndarray, 
     )
 
 
+def begin_warning(signal: Signal, config: EvalConfig) -> tuple[str, ...]:
+    """Return a warning if the label's return does not begin where holding periods do."""
+    if signal.label_begin == config.lag:
+        return ()
+    return (
+        f"the label's return begins {_after(signal.label_begin)}, holding periods {_after(config.lag)} ([eval] lag): "
+        "their figures are of names bought on different days",
+    )
+
+
+def _after(n_days: int) -> str:
+    return f"{n_days} day{'s' * (n_days > 1)} after the score" if n_days else "on the day of the score"
+
+
 def warnings_of(
     coverage: Coverage, rank_ic: np.ndarray, tied: np.ndarray, n_unpriced: int, config: EvalConfig
 ) -> tuple[str, ...]:
@@ -77,9 +96,10 @@ def warnings_of(
         found.append(f"{counts['infinite label']} labels are infinite and were left out: look for prices of 0")
     if counts["days without ic"] > FEW * counts["days"]:
         found.append(f"{counts['days without ic']} of {counts['days']} days have no IC")
+    found += _gaps(counts) + _ungrouped(coverage, config)
     many_ties = int((tied > 0.5).sum())
     if many_ties:
-        found.append(f"more than half of the scores are tied on {many_ties} of {counts['days']} days")
+        found.append(f"{TIED} on {many_ties} of {counts['days']} days")
     thin = int((coverage.n_scored < 0.5 * np.median(coverage.n_scored)).sum())
     if thin:
         found.append(f"{thin} days have fewer than half the scores of a usual day")
@@ -90,3 +110,24 @@ def warnings_of(
     if (~np.isnan(rank_ic)).sum() < 60:
         found.append("fewer than 60 days: these means say little")
     return tuple(found)
+
+
+def _gaps(counts: Mapping[str, int]) -> list[str]:
+    n_without = counts["days without rows"]
+    n_days = counts["days"] + n_without
+    if n_without <= FEW * n_days:
+        return []
+    return [
+        f"{n_without} of {n_days} days of the calendar between the first and the last score have none: figures a year count "
+        "as many holding periods as there are days judged"
+    ]
+
+
+def _ungrouped(coverage: Coverage, config: EvalConfig) -> list[str]:
+    n_days, n_scored = coverage.counts["days"], coverage.n_scored
+    n_thin = int(((n_scored >= config.min_names) & (n_scored < config.quantiles)).sum())
+    if n_thin <= FEW * n_days:
+        return []
+    return [
+        f"{n_thin} of {n_days} days have fewer scores than [eval] quantiles = {config.quantiles}: they have no score groups"
+    ]

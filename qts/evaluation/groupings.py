@@ -25,7 +25,7 @@ class Grouping:
     names: tuple[str, ...]
     """The groups."""
     code: np.ndarray
-    """(n_rows,) or, where a name never changes its group, (n_names,) int16; -1 where unknown."""
+    """(n_rows,) or, where a name never changes its group, (n_names,) int32; -1 where unknown."""
     is_by_name: bool = False
 
     def lay(self, days: ScoredDays, instrument: np.ndarray) -> np.ndarray:
@@ -59,7 +59,7 @@ def _coded(column: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
     """Return the groups, sorted, and each row's, -1 where it is empty."""
     names, code = _unique(np.ascontiguousarray(column, dtype=str))
     empty = int(names[0] == "")
-    return tuple(str(name) for name in names[empty:]), (code - empty).astype(np.int16)
+    return tuple(str(name) for name in names[empty:]), (code - empty).astype(np.int32)
 
 
 def _unique(column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

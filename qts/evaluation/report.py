@@ -10,7 +10,7 @@ from qts.config import EvalConfig
 from qts.daily_series import SeriesStats, describe
 from qts.errors import InputError
 from qts.evaluation.breakdown import group_figures
-from qts.evaluation.coverage import coverage_of, refuse_unjudged, warnings_of
+from qts.evaluation.coverage import begin_warning, coverage_of, refuse_unjudged, warnings_of
 from qts.evaluation.horizons import horizon_figures
 from qts.evaluation.ic import summarise
 from qts.evaluation.judging import Judge, LabelDays
@@ -28,7 +28,7 @@ def evaluate_signal(signal: Signal, config: EvalConfig, context: Mapping[str, An
     Raises InputError if no day can be judged. A loss above `max_lost` is for the caller to refuse, once the report is
     written.
     """
-    held = config.held_days(signal.label_ahead)
+    held = signal.held_days
     label_describe: Describe = partial(describe, draws=config.bootstrap, seed=config.seed)
     if not len(signal.days):
         raise InputError("no day can be judged: there are no rows", hint="are there scores for days with labels?")
@@ -40,12 +40,13 @@ def evaluate_signal(signal: Signal, config: EvalConfig, context: Mapping[str, An
     turnover = turnover_of_horizons(judged.lasting, config)
     horizons = horizon_figures(judged.followed, turnover, judge.at, signal.prices, config, label_describe)
     lasting = persistence(judged.lasting, config)
-    weighted = factor_portfolio(label.weighted, label.mean, held - 1, config.days_per_year / held, label_describe)
+    periods = periods_per_year(judge.at, ~np.isnan(label.rank_ic), held, config)
+    weighted = factor_portfolio(label.weighted, label.mean, held - 1, periods, label_describe)
     series = {"ic": label.ic, "rank_ic": label.rank_ic, "spread": label.top - label.bottom}
     statistics = {name: label_describe(daily, held - 1) for name, daily in series.items()}
     return EvalReport(
         days=signal.days, n_names=label.n, **series, mean_label=label.mean, quantiles=judged.quantiles,
-        summary=_summary(label, statistics, horizons, lasting, weighted, coverage, config, held), statistics=statistics,
+        summary=_summary(label, statistics, horizons, lasting, weighted, coverage, periods, held), statistics=statistics,
         horizons=horizons, decay=np.array([mean_of_known(step) for step in judged.followed.step_rank_ic.T]),
         portfolio=weighted, persistence=lasting,
         groups={
@@ -53,21 +54,38 @@ def evaluate_signal(signal: Signal, config: EvalConfig, context: Mapping[str, An
             for name, names in judge.group_names.items()
         },
         neutral=neutral_figures(judged.residuals, judge.taken_out, held - 1, label_describe), coverage=coverage,
-        warnings=warnings_of(coverage, label.rank_ic, label.tied, int(judged.followed.unpriced.sum()), config),
-        context={"lag": config.lag, "days_per_year": config.days_per_year, **(context or {})},
+        warnings=(
+            *begin_warning(signal, config),
+            *warnings_of(coverage, label.rank_ic, label.tied, int(judged.followed.unpriced.sum()), config),
+        ),
+        context={
+            "lag": config.lag, "days_per_year": config.days_per_year, "label_ahead": signal.label_ahead,
+            "label_begin": signal.label_begin, **(context or {}),
+        },
     )  # fmt: skip
+
+
+def periods_per_year(at: np.ndarray, is_judged: np.ndarray, held: int, config: EvalConfig) -> float:
+    """Return how many of the label's holding periods a year has: no more than fit into it, and than days are judged.
+
+    at (n_days,) int, the line of each day in the prices, -1 where they lack it; is_judged (n_days,) bool. Weekly scores
+    with a label of one day are worth about 50 such days a year, not 252: on the others nobody knows what to hold.
+    """
+    lines = at[is_judged & (at >= 0)]
+    share = len(lines) / (int(lines[-1] - lines[0]) + 1) if len(lines) else 1.0
+    return config.days_per_year * min(1 / held, share)
 
 
 def _summary(
     label: LabelDays, statistics: Mapping[str, SeriesStats], horizons: Sequence[HorizonFigures],
-    lasting: Sequence[Persistence], weighted: FactorPortfolio, coverage: Coverage, config: EvalConfig, held: int,
+    lasting: Sequence[Persistence], weighted: FactorPortfolio, coverage: Coverage, periods: float, held: int,
 ) -> dict[str, float]:  # fmt: skip
     """Return the figures of the first table.
 
     Annual ones are means of the label times the number of its holding periods, of `held` days, in a year. Turnover
     and break-even cost are those of the holding period that the label has, or else of the shortest.
     """
-    periods, is_judged = config.days_per_year / held, ~np.isnan(label.ic)
+    is_judged = ~np.isnan(label.ic)
     figures: dict[str, float] = {}
     for name in ("ic", "rank_ic"):
         figures[name], figures[f"{name}ir"] = statistics[name].mean, statistics[name].ratio

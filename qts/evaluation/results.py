@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from qts.daily_series import SeriesStats
+from qts.evaluation.signal import held_days
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,13 @@ class EvalReport:
     warnings: tuple[str, ...] = ()
     """What a reader must know first."""
     context: Mapping[str, Any] = field(default_factory=dict)
-    """Where scores and labels came from: run, model, universe, label, span, versions, lag, days_per_year."""
+    """Where scores and labels came from: run, model, universe, label, label_ahead, label_begin, span, versions, lag,
+    days_per_year."""
+
+    @property
+    def held_days(self) -> int:
+        """Days that the label's return is over; those of the default label where the context does not tell."""
+        return held_days(int(self.context.get("label_ahead", 2)), int(self.context.get("label_begin", 1)))
 
     def by_year(self) -> list[tuple[int, int, float, float]]:
         """Return year, days with an IC, mean IC, mean RankIC."""

@@ -47,3 +47,15 @@ class Signal:
     """(n_days,) those of them without a row."""
     label_ahead: int = 2
     """Days that the label looks ahead."""
+    label_begin: int = 1
+    """Days after the score on which the label's return begins: that of the nearest bar it reads."""
+
+    @property
+    def held_days(self) -> int:
+        """Days that the label's return is over."""
+        return held_days(self.label_ahead, self.label_begin)
+
+
+def held_days(ahead: int, begin: int) -> int:
+    """Return the days that a label's return is over, from the nearest bar it reads to the farthest; 1 at least."""
+    return max(ahead - begin, 1)

@@ -26,7 +26,7 @@ def compare_runs(loaded: LoadedConfig, progress: Progress, first: str, second: s
     judged = [judge(subject, loaded, progress, trades=True) for subject in subjects]
     series = [daily_series_of(*one) for one in judged]
     config = loaded.config.eval
-    lag = config.held_days(a.store.manifest.label.ahead) - 1
+    lag = judged[0][0].held_days - 1
     compared = {
         name: compare_series(*series[0][name], *series[1][name], lag=lag, draws=config.bootstrap, seed=config.seed)
         for name in COMPARED

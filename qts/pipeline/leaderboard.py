@@ -44,7 +44,7 @@ def make_leaderboard(loaded: LoadedConfig, progress: Progress) -> tuple[list[dic
     groups: dict[str, dict[str, tuple[Run, dict[str, Any]]]] = defaultdict(dict)
     for run, summary in found:  # the newest of those with the same seed
         groups[_kind(run)][seeds_of(run.record)] = (run, summary)
-    members = [list(by_seed.values()) for by_seed in groups.values()]
+    members = [[by_seed[seed] for seed in sorted(by_seed, key=lambda s: (len(s), s))] for by_seed in groups.values()]
     sharpes = [_daily_sharpe(summary, loaded) for kind in members for _, summary in kind]
     names = _names([kind[0][0].record for kind in members])
     rows = [_row(name, kind, sharpes, loaded) for name, kind in zip(names, members, strict=True)]

@@ -59,5 +59,4 @@ def drift_of(subject: Subject, loaded: LoadedConfig, report: EvalReport, progres
     if np.isnan(rank_ic).all():
         progress.warn(f"no day after {report.days[-1]} has labels yet: nothing to compare with the test segment")
         return None
-    overlap = loaded.config.eval.held_days(store.manifest.label.ahead) - 1
-    return find_drift(report.rank_ic, rows.days, rank_ic, loaded.config.eval, lag=overlap)
+    return find_drift(report.rank_ic, rows.days, rank_ic, loaded.config.eval, lag=report.held_days - 1)

@@ -7,11 +7,14 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
-from qts.backtest.market import Market
+from qts.backtest.market import Market, positive
 from qts.columns import ADJ_FACTOR, CLOSE, DATETIME, HIGH, INSTRUMENT, LABEL, LOW, OPEN, SCORE, VOLUME, VWAP
 from qts.config import BacktestConfig, EvalConfig
-from qts.errors import InputError
+from qts.errors import ConfigError, InputError
 from qts.evaluation.signal import Prices, Signal
+from qts.expr.lookback import begin_of
+from qts.expr.parse import parse
+from qts.registry import unknown_name_hint
 from qts.store import Store
 from qts.store.read import PanelRows
 
@@ -103,9 +106,9 @@ class ScoredStore:
 
     @cached_property
     def traded(self) -> np.ndarray:
-        """(n_bars,) bool: whether a bar has a close and a volume."""
+        """(n_bars,) bool: whether a bar has a close above 0 and a volume."""
         close, volume = self._field(CLOSE), self._field(VOLUME)
-        return np.isfinite(close) & (volume > 0)
+        return np.isfinite(close) & (close > 0) & (volume > 0)
 
     def _field(self, name: str) -> np.ndarray:
         return self.bars.values[:, self.bars.columns.index(name)]
@@ -151,8 +154,13 @@ class ScoredStore:
             n_expected, n_missing = self._expected(days)
         return Signal(
             self.calendar[days], rows.instruments, day, rows.instrument, rows.score, self._labels(), prices, groups,
-            n_expected, n_missing, self.store.manifest.label.ahead,
+            n_expected, n_missing, self.store.manifest.label.ahead, self.label_begin,
         )  # fmt: skip
+
+    @property
+    def label_begin(self) -> int:
+        """Days after the score on which the label's return begins."""
+        return begin_of(parse(self.store.manifest.label.expressions[LABEL]))
 
     def _labels(self) -> np.ndarray:
         """Return (n_rows,) raw labels of the rows, NaN where the store has none."""
@@ -180,10 +188,13 @@ class ScoredStore:
         return n_all[days], (n_all - n_there)[days]
 
     def market(self, config: BacktestConfig) -> tuple[Market, np.ndarray]:
-        """Return the market from the first score on, and (n_days, n_names) scores of each day, NaN where there is none."""
+        """Return the market from the first score on, and (n_days, n_names) scores of each day, NaN where there is none.
+
+        A close or an adj_factor of 0 or less is none. Raises ConfigError where the config names a column that the bars lack.
+        """
         rows = self.rows
         first, last = rows.first, min(len(self.calendar), rows.last + config.lag + 1)
-        whole = self._grid(self._field(CLOSE), 0, last)
+        whole = positive(self._grid(self._field(CLOSE), 0, last))
         has_bar = ~np.isnan(whole)
         place = np.maximum.accumulate(np.where(has_bar, np.arange(last)[:, None], -1), axis=0)[:-1]
         before = np.vstack([np.full((1, whole.shape[1]), -1), place])[first:]
@@ -201,17 +212,26 @@ class ScoredStore:
         market = Market(
             days=self.calendar[first:last], instruments=rows.instruments, open=fields[OPEN], high=fields[HIGH],
             low=fields[LOW], close=close, vwap=fields.get(VWAP, mean), volume=fields[VOLUME],
-            adj_factor=fields.get(ADJ_FACTOR, np.full(close.shape, np.nan)), previous_close=previous,
-            n_before=(np.cumsum(has_bar, axis=0) - has_bar)[first:], up_limit=self._limit(config.up_limit, first, last),
-            down_limit=self._limit(config.down_limit, first, last), special=self._special(config, first, last),
+            adj_factor=positive(fields.get(ADJ_FACTOR, np.full(close.shape, np.nan))), previous_close=previous,
+            n_before=(np.cumsum(has_bar, axis=0) - has_bar)[first:],
+            up_limit=self._limit("up_limit", config, first, last),
+            down_limit=self._limit("down_limit", config, first, last), special=self._special(config, first, last),
             benchmark=self._benchmark(first, last), universe=self._universe(first, last),
         )  # fmt: skip
         return market, scores
 
-    def _limit(self, name: str, first: int, last: int) -> np.ndarray | None:
-        if name not in self.store.manifest.fields:
-            return None
-        return self._grid(self.store.read_bars([name]).values[:, 0], first, last)
+    def _limit(self, key: str, config: BacktestConfig, first: int, last: int) -> np.ndarray | None:
+        """Return the limits of a column; that the bars lack it is no mistake only where it has the default's name."""
+        name, fields = getattr(config, key), self.store.manifest.fields
+        if name in fields:
+            return positive(self._grid(self.store.read_bars([name]).values[:, 0], first, last))
+        if name != BacktestConfig.model_fields[key].default:
+            raise ConfigError(
+                f'the bars have no column "{name}"',
+                where=f"[backtest] {key}",
+                hint=unknown_name_hint(name, list(fields)),
+            )
+        return None
 
     def _special(self, config: BacktestConfig, first: int, last: int) -> np.ndarray | None:
         if config.special_treatment is None:

@@ -78,6 +78,7 @@ def subject_of(
     context = {
         **origin, "first": str(calendar[rows.first]), "last": str(calendar[rows.last]),
         "label": manifest.label.expressions[LABEL], "label_ahead": manifest.label.ahead,
+        "label_begin": scored.label_begin,
         "lag": config.eval.lag, "days_per_year": config.eval.days_per_year, "min_names": config.eval.min_names,
         "scores_hash": rows.content_hash, "made_of": made_of(loaded, store, scores_print or rows.content_hash),
         "bars_fingerprint": manifest.bars.fingerprint, "label_fingerprint": manifest.label.fingerprint,

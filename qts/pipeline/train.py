@@ -235,7 +235,10 @@ class _Training:
                 (self.folder / "config.toml").write_text(dump_toml(self.loaded.resolved()), encoding="utf-8")
                 checkpoint.write_record(self.folder, self.record)
             except Timeout:
-                raise LockHeldError(f"the run {self.folder.name} is being trained by another process") from None
+                raise LockHeldError(
+                    f"the run {self.folder.name} is being trained by another process",
+                    hint="wait until it ends, or end it; a walk that was killed leaves its trainings at work",
+                ) from None
             except OSError as error:
                 place = runs_folder(self.loaded)
                 message = f"cannot write the run to {place}: {error.strerror}"

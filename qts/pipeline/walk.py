@@ -101,12 +101,17 @@ def walk(loaded: LoadedConfig, progress: Progress) -> WalkResult:
     if loaded.config.train.init_from is not None:
         progress.warn(f"every fold begins with the weights of init_from: were they made before {folds[0].test[0]}?")
     place = WalkFolder.of(loaded, folds, store)
+    before = place.of_other_data()
+    if before:
+        progress.note(f"the data changed since {before}: all folds are trained again")
     place.make()
     try:
         with FileLock(place.folder / LOCK, timeout=0):
             result = _Walk(loaded, place, store, progress, started).run()
     except Timeout:
-        raise LockHeldError(f"the walk {place.folder.name} is at work in another process") from None
+        raise LockHeldError(
+            f"the walk {place.folder.name} is at work in another process", hint="wait until it ends"
+        ) from None
     (place.folder / LOCK).unlink(missing_ok=True)
     return result
 

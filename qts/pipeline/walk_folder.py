@@ -87,6 +87,14 @@ class WalkFolder:
         """Return the whole config of a fold."""
         return self.folder / f"fold-{fold.number}.toml"
 
+    def of_other_data(self) -> str | None:
+        """Return the name of a walk of the same config, if this one is not begun: then other data alone tell them apart."""
+        if (self.folder / WALK).is_file():
+            return None
+        wanted = json.loads(to_json(self.asked["config"]))
+        found = sorted(self.folder.parent.glob(f"walk-*/{WALK}"), key=lambda file: file.stat().st_mtime)
+        return next((file.parent.name for file in found[::-1] if _config_in(file) == wanted), None)
+
     def make(self) -> None:
         """Make the folder; raises QtsError if that cannot be."""
         try:
@@ -137,6 +145,14 @@ class WalkFolder:
         table = pa.concat_tables([table.replace_schema_metadata() for table in tables])  # folds lie in order
         write_table(table.replace_schema_metadata({MADE_OF: made_of}), self.scores)
         return table
+
+
+def _config_in(file: Path) -> object:
+    """Return the config that a walk was asked for with, or None if the file is damaged."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8")).get("config")
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def _read(line: dict[str, Any]) -> Outcome:

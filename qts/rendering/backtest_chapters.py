@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from qts.backtest.account import beside
 from qts.backtest.periods import monthly, published_risk, rolling, worst_drawdowns, yearly
 from qts.backtest.results import BacktestResult, Columns
 from qts.backtest.risk import compounded
@@ -117,11 +118,15 @@ def _excess_plots(accounts: Columns) -> tuple[Plot, ...]:
     data: Data = {"datetime": day_names(accounts[DATETIME])}
     traces = []
     for column, name in shown.items():
-        other = grown(accounts[column])
-        for returns, cost in (("net_return", "after"), ("gross_return", "before")):
-            data[f"{cost}_{column}"] = rounded(grown(accounts[returns]) / other - 1)
+        versus = beside(accounts, column)
+        for cost in ("after", "before"):
+            grown_more = versus.grown(len(accounts[DATETIME]), is_gross=cost == "before")
+            data[f"{cost}_{column}"] = rounded(grown_more)
             traces.append(Trace(f"over the {name}, {cost} cost", f"{cost}_{column}"))
-    about = "How much more 1 became in the portfolio than in the benchmark, as a share of the latter."
+    about = (
+        "How much more 1 became in the portfolio than in the benchmark, as a share of the latter, over the days that both have; "
+        "on a day that the benchmark lacks it stands still."
+    )
     return (Plot("excess", "Excess", data, "datetime", tuple(traces), kind="percent", about=about),)
 
 

@@ -1,10 +1,12 @@
 """Two runs beside each other as a document: whether one is better by more than chance, and what differs in them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from qts.backtest.account import beside
 from qts.backtest.results import BacktestResult
 from qts.evaluation import EvalReport
 from qts.evaluation.compare import Comparison
@@ -48,13 +50,11 @@ def daily_series_of(report: EvalReport, backtest: BacktestResult | None = None) 
     if backtest is None:
         return found
     accounts = backtest.records.accounts
-    net = accounts["net_return"]
-    returns = {
-        "net_bps": net,
-        "excess_bps": net - accounts["benchmark"],
-        "universe_excess_bps": net - accounts["universe"],
-    }
-    return found | {name: (backtest.days, 1e4 * one) for name, one in returns.items() if np.isfinite(one).any()}
+    returns = {"net_bps": (backtest.days, accounts["net_return"])}
+    for name, column in (("excess_bps", "benchmark"), ("universe_excess_bps", "universe")):
+        versus = beside(accounts, column)
+        returns[name] = (backtest.days[versus.end], versus.excess)
+    return found | {name: (days, 1e4 * one) for name, (days, one) in returns.items() if np.isfinite(one).any()}
 
 
 def comparison_document(
@@ -71,7 +71,7 @@ def comparison_document(
     """
     series = [daily_series_of(report, backtest) for report, backtest in zip(reports, backtests, strict=True)]
     plots = tuple(
-        _difference_plot(key, names, series[0][key], series[1][key])
+        _difference_plot(key, names, series[0][key], series[1][key], reports[0].held_days if key == "spread_bps" else 1)
         for key in compared
         if all(key in one for one in series)
     )
@@ -132,10 +132,11 @@ def _with_unit(one: Compared) -> str:
     return f"{one.name}, {one.unit}" if one.unit else one.name
 
 
-def _difference_plot(key: str, names: tuple[str, str], a: Daily, b: Daily) -> Plot:
+def _difference_plot(key: str, names: tuple[str, str], a: Daily, b: Daily, held: int) -> Plot:
+    """Return the sums so far; values over `held` days are divided by as many, for each day would count in so many of them."""
     days, at_a, at_b = np.intersect1d(a[0], b[0], assume_unique=True, return_indices=True)
     both = np.isfinite(a[1][at_a]) & np.isfinite(b[1][at_b])
-    left, right = a[1][at_a][both], b[1][at_b][both]
+    left, right = a[1][at_a][both] / held, b[1][at_b][both] / held
     data: Data = {
         "datetime": day_names(days[both]),
         "a": rounded(so_far(left)),
@@ -143,7 +144,8 @@ def _difference_plot(key: str, names: tuple[str, str], a: Daily, b: Daily) -> Pl
         "difference": rounded(so_far(right - left)),
     }
     traces = (Trace(f"A: {names[0]}", "a"), Trace(f"B: {names[1]}", "b"), Trace("B minus A", "difference"))
-    about = "Sums of the daily values: a rising difference is a stretch in which B did better."
+    shared = f", divided by the {held} days that the label's return is over" if held > 1 else ""
+    about = f"Sums of the daily values{shared}: a rising difference is a stretch in which B did better."
     title = f"Cumulative {_with_unit(COMPARED[key])}"
     return Plot(f"cumulative_{key}", title, data, "datetime", traces, kind="number", about=about)
 
@@ -155,7 +157,9 @@ def _verdict(told: Compared, found: Comparison) -> str:
     sure = abs(found.t) >= T_BEYOND_CHANCE and not found.low <= 0 <= found.high
     better = "B" if found.difference > 0 else "A"
     unit = f" {told.unit}" if told.unit else ""
-    interval = f"95 % interval {found.low:.4g} to {found.high:.4g}, t {found.t:.1f}, {found.n:,} days"
+    interval = "" if math.isnan(found.low) else f"95 % interval {found.low:.4g} to {found.high:.4g}, "
+    interval += "" if math.isnan(found.t) else f"t {found.t:.1f}, "
+    interval += f"{found.n:,} days"
     means = f"{told.name} is {found.mean_a:.4g}{unit} in A and {found.mean_b:.4g}{unit} in B"
     says = f"{better} is better by more than chance" if sure else "which is better cannot be told from chance"
     return f"{means}, B minus A {found.difference:.4g}{unit} ({interval}): {says}."

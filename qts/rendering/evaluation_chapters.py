@@ -1,12 +1,14 @@
 """An EvalReport, and the portfolio that followed its scores, as one document."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import PurePath
 
+from qts.backtest import cautions
 from qts.backtest.results import BacktestResult
-from qts.evaluation import EvalReport
+from qts.evaluation import EvalReport, coverage
 from qts.rendering.backtest_chapters import backtest_chapters, portfolio_cards, portfolio_figures, portfolio_sheet
-from qts.rendering.document import Chapter, Document
+from qts.rendering.document import Chapter, Document, Plot
 from qts.rendering.group_chapters import (
     breakdown_chapter,
     coverage_chapter,
@@ -16,6 +18,7 @@ from qts.rendering.group_chapters import (
 )
 from qts.rendering.headline import cards, headline, headline_sheet
 from qts.rendering.ic_chapters import drift_chapter, horizon_chapter, ic_chapter, neutral_chapter, year_chapter
+from qts.rendering.plots import has_values
 from qts.rendering.portfolio_verdicts import portfolio_verdicts
 from qts.rendering.timeline import score_timeline
 from qts.rendering.verdicts import verdicts
@@ -36,13 +39,14 @@ def evaluation_document(report: EvalReport, backtest: BacktestResult | None = No
         figures |= portfolio_figures(backtest)
         summary = (Chapter("Summary", (*summary[0].blocks, portfolio_sheet(backtest))),)
         first = (*first[:N_CARDS], *portfolio_cards(backtest))
-        warnings, told = (*warnings, *backtest.warnings), (*told, *portfolio_verdicts(backtest))
+        warnings = (*_without_told(warnings, backtest.warnings), *backtest.warnings)
+        told = (*told, *portfolio_verdicts(backtest))
     days_per_year = float(report.context.get("days_per_year", 252))
     traded = backtest_chapters(backtest, days_per_year) if backtest is not None else ()
     return Document(
         schema=SCHEMA,
         title=_title(report),
-        chapters=(*summary, *_signal_chapters(report), *traded),
+        chapters=tuple(map(_drawn, (*summary, *_signal_chapters(report), *traded))),
         warnings=warnings,
         verdicts=told,
         timeline=score_timeline(report.context, backtest.settings if backtest is not None else None),
@@ -66,6 +70,18 @@ def _signal_chapters(report: EvalReport) -> Iterable[Chapter]:
         drift_chapter(report.drift),
     )
     return (chapter for chapter in parts if chapter is not None)
+
+
+def _without_told(warnings: tuple[str, ...], later: tuple[str, ...]) -> tuple[str, ...]:
+    """Return warnings without that of equal scores where the backtest has it too, with what it does about them."""
+    is_told = any(text.startswith(cautions.TIED) for text in later)
+    return tuple(text for text in warnings if not (is_told and text.startswith(coverage.TIED)))
+
+
+def _drawn(chapter: Chapter) -> Chapter:
+    """Return a chapter without plots that have nothing to draw."""
+    blocks = (block for block in chapter.blocks if not isinstance(block, Plot) or has_values(block))
+    return replace(chapter, blocks=tuple(blocks))
 
 
 def _title(report: EvalReport) -> str:

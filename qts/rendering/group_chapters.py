@@ -20,8 +20,7 @@ N_WORST = 10
 
 def label_horizon(report: EvalReport) -> HorizonFigures | None:
     """Return the holding period that the label is the return of, or else the shortest; None if there is none."""
-    held = max(int(report.context.get("label_ahead", 2)) - int(report.context.get("lag", 1)), 1)
-    same = [one for one in report.horizons if one.horizon == held]
+    same = [one for one in report.horizons if one.horizon == report.held_days]
     return next(iter(same or report.horizons), None)
 
 
@@ -33,9 +32,9 @@ def _group_names(n_groups: int) -> list[str]:
 def group_chapter(report: EvalReport) -> Chapter:
     """Return what names earned by score group, and the spread between the ends."""
     blocks: list[Sheet | Plot | str] = []
-    if report.horizons:
+    if any(np.isfinite(one.group_mean).any() for one in report.horizons):
         blocks += [_group_sheet(report.horizons), _group_plot(report.horizons)]
-    if (held := label_horizon(report)) is not None:
+    if (held := label_horizon(report)) is not None and np.isfinite(held.group_mean).any():
         blocks += [_curves(held)]
     about = "Each day's names are cut into groups of equal size by score; group 1 holds the highest scores."
     return Chapter("Score groups", (*blocks, _spread(report)), about)
@@ -88,24 +87,33 @@ def _curves(held: HorizonFigures) -> Plot:
 
 
 def _spread(report: EvalReport) -> Plot:
-    """A band around the line would hide that errors add up from day to day; around zero it is what luck allows."""
+    """Return the sum of spreads a day; what is over several days is divided by them, for each day counts in so many.
+
+    A band around the line would hide that errors add up from day to day; around zero it is what luck allows.
+    """
+    held = report.held_days
     luck = np.full(len(report.days), math.nan)
     if (stats := report.statistics.get("spread")) is not None:
         days_so_far = np.cumsum(~np.isnan(report.spread))
         luck = 1.96 * standard_error(stats) * np.sqrt(max(stats.n, 1) * days_so_far)
     data: Data = {
         "datetime": day_names(report.days),
-        "spread": rounded(so_far(report.spread)),
-        "low": rounded(-luck),
-        "high": rounded(luck),
+        "spread": rounded(so_far(report.spread / held)),
+        "low": rounded(-luck / held),
+        "high": rounded(luck / held),
     }
     about = (
-        "Sum of the daily spreads (mean label of the long end minus that of the short end), before cost. The band is where "
+        f"Sum of the daily spreads (mean label of the long end minus that of the short end{_a_day(held)}), before cost. "
+        "The band is where "
         "such a sum would be found 95 times of 100 on a given day if the true spread were 0: it widens with the root of the "
         "days, by the Newey-West error."
     )
     traces = (Trace("what luck allows", "low", "band", to="high"), Trace("spread", "spread"))
     return Plot("cumulative_spread", "Cumulative spread", data, "datetime", traces, kind="percent", about=about)
+
+
+def _a_day(held: int) -> str:
+    return f", divided by the {held} days it is over" if held > 1 else ""
 
 
 def portfolio_chapter(report: EvalReport) -> Chapter:
@@ -134,13 +142,16 @@ def _portfolio_sheet(found: FactorPortfolio) -> Sheet:
 
 
 def _portfolio_plot(report: EvalReport) -> Plot:
-    found = report.portfolio
+    found, held = report.portfolio, report.held_days
     data: Data = {
         "datetime": day_names(report.days),
-        "portfolio": rounded(so_far(found.returns)),
-        "without_market": rounded(so_far(found.returns - found.beta * found.market)),
+        "portfolio": rounded(so_far(found.returns / held)),
+        "without_market": rounded(so_far((found.returns - found.beta * found.market) / held)),
     }
-    about = "Sums of the label's returns by the day of the score; the second line has beta times the market taken out."
+    about = (
+        f"Sums of the label's returns{_a_day(held)}, by the day of the score; the second line has beta times the market taken "
+        "out."
+    )
     traces = (Trace("scores as weights", "portfolio"), Trace("without the market", "without_market"))
     title = "Cumulative return of the scores as weights"
     return Plot("factor_portfolio_curve", title, data, "datetime", traces, kind="percent", about=about)
@@ -202,8 +213,8 @@ def breakdown_chapter(report: EvalReport) -> Chapter | None:
         shown = groups[:N_BARS]
         names, stats = [one.name for one in shown], [one.rank_ic for one in shown]
         blocks += [
-            Sheet(f"by_{grouping}", _GROUP_COLUMNS, [_group_row(one) for one in groups], f"By {grouping}"),
-            mean_bars(f"rank_ic_by_{grouping}", title, grouping, names, stats),
+            Sheet(f"within_{grouping}", _GROUP_COLUMNS, [_group_row(one) for one in groups], f"By {grouping}"),
+            mean_bars(f"rank_ic_within_{grouping}", title, grouping, names, stats),
         ]
     about = "IC among the names of one group alone: whether scores sort inside it, not between groups."
     return Chapter("By group of names", tuple(blocks), about) if blocks else None

@@ -11,7 +11,7 @@ from plotly.offline import get_plotlyjs
 from qts.json_text import to_json
 from qts.rendering.cells import ABOUT, TEXTS, cell, flat, heads, texts
 from qts.rendering.document import Chapter, Document, Figure, Kind, Plot, Sheet
-from qts.rendering.plots import page_data
+from qts.rendering.plots import page_data, thinned
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -38,7 +38,8 @@ _THEME = (
 
 
 def render_html(document: Document) -> str:
-    """Return the whole page."""
+    """Return the whole page; of long plots it holds no more points than a screen can show."""
+    document = thinned(document)
     top = [
         *_bulleted("warnings", document.warnings, "Warning" if len(document.warnings) == 1 else "Warnings"),
         f"<h1>{escape(document.title)}</h1>",

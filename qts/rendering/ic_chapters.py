@@ -228,20 +228,21 @@ def neutral_chapter(report: EvalReport) -> Chapter | None:
     ]
     about = "Day by day the scores are regressed on what is named; what the regression leaves is judged as scores are."
     plot = mean_bars(
-        "neutral_rank_ic", "RankIC of what is left", "taken_out", names, [one.rank_ic for one in report.neutral]
+        "neutral_rank_ic", "RankIC of what is left", "taken out", names, [one.rank_ic for one in report.neutral]
     )
     return Chapter("Neutral IC", (Sheet("neutral", columns, rows), plot), about)
 
 
-def mean_bars(key: str, title: str, x: str, names: list[str], stats: list[SeriesStats]) -> Plot:
-    """Return bars of the means of RankIC series, with their errors."""
+def mean_bars(key: str, title: str, x_title: str, names: list[str], stats: list[SeriesStats]) -> Plot:
+    """Return bars of the means of RankIC series, with their errors; their names are the column "name"."""
     data: Data = {
-        x: names,
+        "name": names,
         "rank_ic": rounded([one.mean for one in stats]),
         "error": rounded([standard_error(one) for one in stats]),
     }
     about = "Whiskers are 1.96 Newey-West errors."
-    return Plot(key, title, data, x, (Trace("RankIC", "rank_ic", "bar", error="error"),), kind="fixed", about=about)
+    traces = (Trace("RankIC", "rank_ic", "bar", error="error"),)
+    return Plot(key, title, data, "name", traces, kind="fixed", x_title=x_title, about=about)
 
 
 def drift_chapter(drift: Drift | None) -> Chapter | None:

@@ -21,7 +21,7 @@ def render_markdown(document: Document) -> str:
 
 def finish(parts: list[str], context: Mapping[str, Any]) -> str:
     """Return a page of these parts, with where it came from at its end."""
-    origin = "\n".join(f"- {key}: {text}" for key, text in flat(context))
+    origin = "\n".join(f"- {_escaped(f'{key}: {text}')}" for key, text in flat(context))
     return "\n\n".join([*parts, *([f"## Origin\n\n{origin}"] if origin else [])]) + "\n"
 
 

@@ -4,10 +4,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from qts.backtest.account import beside
 from qts.backtest.periods import worst_drawdowns
 from qts.backtest.results import BacktestResult
 from qts.daily_series import customary_lag, describe
-from qts.rendering.verdicts import T_BEYOND_CHANCE
+from qts.rendering.verdicts import FEWEST_DAYS, T_BEYOND_CHANCE
 
 SHORT_DAYS = 250
 """Days below which a portfolio is called too short to judge."""
@@ -37,9 +38,9 @@ def _excess(column: str, name: str) -> Callable[[BacktestResult], str]:
     """Return a rule on the mean excess over a benchmark; its t is that of daily differences, as the Newey-West error has it."""
 
     def says(backtest: BacktestResult) -> str:
-        accounts = backtest.records.accounts
-        stats = describe(accounts["net_return"] - accounts[column], customary_lag(len(backtest.days)), draws=0)
-        if math.isnan(stats.t):
+        daily = beside(backtest.records.accounts, column).excess
+        stats = describe(daily, customary_lag(len(daily)), draws=0)
+        if math.isnan(stats.t) or stats.n < FEWEST_DAYS:
             return ""
         side = {"benchmark": "index", "universe": "universe"}[column]
         excess = _figure(backtest, f"{side}_annual_excess")
@@ -53,7 +54,7 @@ def _excess(column: str, name: str) -> Callable[[BacktestResult], str]:
 
 def _alpha(backtest: BacktestResult) -> str:
     alpha, t, beta = (_figure(backtest, f"index_{name}") for name in ("alpha", "alpha_t", "beta"))
-    if math.isnan(t):
+    if math.isnan(t) or len(backtest.days) < FEWEST_DAYS:
         return ""
     told = "is told from 0" if abs(t) >= T_BEYOND_CHANCE else "cannot be told from 0"
     left = f"what that leaves, {100 * alpha:.1f} % a year (t {t:.1f}), {told}"

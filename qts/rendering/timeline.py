@@ -22,7 +22,10 @@ def _first_return(lag: int) -> str:
 
 
 def _reach(context: Mapping[str, Any]) -> str:
-    return f", which reads bars up to {_day(int(context['label_ahead']))}" if "label_ahead" in context else ""
+    if "label_ahead" not in context:
+        return ""
+    begin = f"from {_day(int(context['label_begin']))} " if "label_begin" in context else ""
+    return f", which reads bars {begin}up to {_day(int(context['label_ahead']))}"
 
 
 def _prices(settings: Mapping[str, Any]) -> str:

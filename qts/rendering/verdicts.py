@@ -12,6 +12,9 @@ from qts.rendering.series import by_period, mean_of
 T_BEYOND_CHANCE = 1.96
 """|t| from which on a mean is told from 0, if its interval leaves 0 out too: 5 % of worthless series get there."""
 
+FEWEST_DAYS = 20
+"""Days below which nothing is told from chance and no figure a year is told: a t of a few days is itself mostly chance."""
+
 ORDERED = 0.9
 """Monotonicity from which on groups are called ordered."""
 
@@ -45,16 +48,26 @@ class Rule:
 
 
 def direction(stats: SeriesStats) -> int:
-    """Return 1 or -1 if a mean is told from 0 by its t and, where there is one, by its interval; 0 if it is not."""
-    if math.isnan(stats.t) or abs(stats.t) < T_BEYOND_CHANCE or stats.low <= 0 <= stats.high:
+    """Return 1 or -1 if a mean is told from 0 by its t and, where there is one, by its interval; 0 if it is not.
+
+    It is not with fewer than FEWEST_DAYS days, nor with fewer than two blocks of days that overlap: so many an interval takes,
+    and the error of fewer is as good as unknown.
+    """
+    if is_short(stats) or math.isnan(stats.t) or abs(stats.t) < T_BEYOND_CHANCE or stats.low <= 0 <= stats.high:
         return 0
     return 1 if stats.t > 0 else -1
+
+
+def is_short(stats: SeriesStats) -> bool:
+    """Return whether a series has too few days to be told from chance."""
+    return stats.n < max(FEWEST_DAYS, 4 * (stats.lag + 1))
 
 
 def sure(name: str, stats: SeriesStats) -> str:
     """Return a mean with how sure it is."""
     interval = "" if math.isnan(stats.low) else f"95 % interval {stats.low:.4f} to {stats.high:.4f}, "
-    return f"{name} {stats.mean:.4f} ({interval}t {stats.t:.1f}, {stats.n:,} days)"
+    t = "" if math.isnan(stats.t) else f"t {stats.t:.1f}, "
+    return f"{name} {stats.mean:.4f} ({interval}{t}{stats.n:,} day{'s' * (stats.n != 1)})"
 
 
 _ORDERS = {
@@ -66,7 +79,10 @@ _ORDERS = {
 
 def _rank_ic(report: EvalReport) -> str:
     stats = report.statistics.get("rank_ic")
-    return f"{sure('RankIC', stats)}: {_ORDERS[direction(stats)]}" if stats and stats.n else ""
+    if not stats or not stats.n:
+        return ""
+    told = "so few days say nothing of chance." if is_short(stats) else _ORDERS[direction(stats)]
+    return f"{sure('RankIC', stats)}: {told}"
 
 
 def _disagree(report: EvalReport) -> str:
@@ -89,20 +105,25 @@ def _neutral(report: EvalReport) -> str:
     if len(report.neutral) < 2 or direction(report.neutral[0].rank_ic) != 1:
         return ""
     raw, left = report.neutral[0].rank_ic, report.neutral[-1]
+    if math.isnan(left.rank_ic.mean):
+        return ""
     share = left.rank_ic.mean / raw.mean
     kept = (
         "most of it is kept" if share >= MOSTLY_KEPT
         else "a part of it came from there" if share >= HALF_KEPT
         else "more than half of it came from there"
     )  # fmt: skip
-    rest = "" if direction(left.rank_ic) == 1 else ", and what is left cannot be told from chance"
+    rest = {
+        1: "", 0: ", and what is left cannot be told from chance",
+        -1: ", and what is left orders the labels the wrong way round, more than chance would",
+    }[direction(left.rank_ic)]  # fmt: skip
     names = ", ".join(left.taken_out)
     return f"RankIC is {raw.mean:.4f} as it is and {left.rank_ic.mean:.4f} without {names}: {kept}{rest}."
 
 
 def _monotonicity(report: EvalReport) -> str:
     held = label_horizon(report)
-    if held is None or len(held.group_mean) < 3 or math.isnan(held.monotonicity):
+    if held is None or len(held.group_mean) < 3 or math.isnan(held.monotonicity) or held.spread.n < FEWEST_DAYS:
         return ""
     order = (
         "the higher the scores, the more they earned" if held.monotonicity >= ORDERED
@@ -115,12 +136,14 @@ def _monotonicity(report: EvalReport) -> str:
 
 def _cost(report: EvalReport) -> str:
     held = label_horizon(report)
-    if held is None or math.isnan(held.spread.mean):
+    if held is None or math.isnan(held.spread.mean) or held.spread.n < FEWEST_DAYS:
         return ""
     period = f"{held.horizon} day{'s' * (held.horizon > 1)}"
     spread = f"a spread of {1e4 * held.spread.mean:.1f} bps over {period}"
     if held.spread.mean <= 0:
         return f"With {spread}, the scores leave nothing to pay costs from."
+    if direction(held.spread) == 0:
+        return f"With {spread} that cannot be told from 0, nobody knows what costs the scores bear."
     if math.isnan(held.break_even_bps):
         return ""
     than = "more" if held.break_even_bps >= COST_BPS else "less"
@@ -134,7 +157,9 @@ def _holding(report: EvalReport) -> str:
     held = label_horizon(report)
     known = [one for one in report.horizons if not math.isnan(one.break_even_bps)]
     best = max(known, key=lambda one: one.break_even_bps, default=None)
-    if best is None or held is None or best.horizon == held.horizon or best.break_even_bps <= 0:
+    if best is None or held is None or best.horizon == held.horizon:
+        return ""
+    if best.break_even_bps <= 0 or direction(best.spread) != 1:
         return ""
     return (
         f"Held for {best.horizon} days the scores bear the highest cost, {best.break_even_bps:.1f} bps one way; it is the "
@@ -144,7 +169,7 @@ def _holding(report: EvalReport) -> str:
 
 def _portfolio(report: EvalReport) -> str:
     found = report.portfolio
-    if math.isnan(found.alpha_t):
+    if math.isnan(found.alpha_t) or is_short(found.mean):
         return ""
     alpha = f"an alpha of {100 * found.alpha:.1f} % a year (t {found.alpha_t:.1f}) beside a beta of {found.beta:.2f}"
     if found.alpha_t >= T_BEYOND_CHANCE:
@@ -159,6 +184,10 @@ def _drift(report: EvalReport) -> str:
     if drift is None or math.isnan(drift.mean) or math.isnan(drift.low):
         return ""
     n_days = sum(map(math.isfinite, drift.rank_ic.tolist()))
+    if n_days < FEWEST_DAYS:
+        return (
+            f"After the test segment there are {n_days:,} days with a RankIC: too few to tell whether anything changed."
+        )
     where = "inside" if drift.is_inside else "below" if drift.mean < drift.low else "above"
     means = "no sign of a change" if drift.is_inside else "the days since are not like those of the test segment"
     band = f"{where} the band of {drift.low:.4f} to {drift.high:.4f}"
@@ -176,7 +205,8 @@ def _groups(report: EvalReport) -> str:
 
 def _luck(report: EvalReport) -> str:
     n_tests = 3 * len(report.horizons) + len(report.neutral) + sum(len(groups) for groups in report.groups.values())
-    if n_tests < MANY_TESTS:
+    rank_ic = report.statistics.get("rank_ic")
+    if n_tests < MANY_TESTS or (rank_ic and is_short(rank_ic)):
         return ""
     return (
         f"The tables of holding periods, groups and neutral IC hold {n_tests} tests at 5 %: if all scores were worthless, "

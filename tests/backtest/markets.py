@@ -137,23 +137,27 @@ def random_scores(rng: np.random.Generator, market: Market) -> np.ndarray:
 def random_config(rng: np.random.Generator) -> BacktestConfig:
     """Return any config of the exchange's rules."""
     top_k = int(rng.integers(1, 6))
-    return BacktestConfig.model_validate(
-        {
-            "top_k": top_k,
-            "n_drop": int(rng.integers(0, min(top_k, 2) + 1)),
-            "hold_days": int(rng.integers(0, 4)),
-            "lag": int(rng.integers(1, 3)),
-            "account": float(rng.choice([8e3, 1e5, 1e6])),
-            "exposure": float(rng.choice([0.5, 0.95, 1.0])),
-            "deal_price": str(rng.choice(["close", "open", "vwap"])),
-            "sell_price": rng.choice([None, "close", "open"]),
-            "slippage_bps": float(rng.choice([0.0, 20.0])),
-            "impact": float(rng.choice([0.0, 0.1])),
-            "lot": int(rng.choice([1, 100])),
-            "price_limits": rng.choice(np.array(["by_board", "none", 0.1], dtype=object), p=[0.7, 0.1, 0.2]),
-            "max_volume": rng.choice([None, 0.05]),
-            "unscored_days": int(rng.integers(0, 3)),
-            "write_off_days": int(rng.integers(2, 5)),
-            "write_off_share": float(rng.choice([0.0, 0.5, 1.0])),
-        }
-    )
+    keys = _random_keys(rng, top_k)
+    is_refused = (keys["deal_price"], keys["sell_price"]) in [("open", "close"), ("vwap", "close")]
+    return BacktestConfig.model_validate({**keys, **({"sell_price": None} if is_refused else {})})
+
+
+def _random_keys(rng: np.random.Generator, top_k: int) -> dict[str, Any]:
+    return {
+        "top_k": top_k,
+        "n_drop": int(rng.integers(0, min(top_k, 2) + 1)),
+        "hold_days": int(rng.integers(0, 4)),
+        "lag": int(rng.integers(1, 3)),
+        "account": float(rng.choice([8e3, 1e5, 1e6])),
+        "exposure": float(rng.choice([0.5, 0.95, 1.0])),
+        "deal_price": str(rng.choice(["close", "open", "vwap"])),
+        "sell_price": rng.choice([None, "close", "open"]),
+        "slippage_bps": float(rng.choice([0.0, 20.0])),
+        "impact": float(rng.choice([0.0, 0.1])),
+        "lot": int(rng.choice([1, 100])),
+        "price_limits": rng.choice(np.array(["by_board", "none", 0.1], dtype=object), p=[0.7, 0.1, 0.2]),
+        "max_volume": rng.choice([None, 0.05]),
+        "unscored_days": int(rng.integers(0, 3)),
+        "write_off_days": int(rng.integers(2, 5)),
+        "write_off_share": float(rng.choice([0.0, 0.5, 1.0])),
+    }

@@ -1,10 +1,14 @@
 """Money: sizes of purchases, costs, lots, volume, the dead, and what the tables say of them."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from qts.backtest.engine import run_backtest
 from qts.backtest.portfolio import Portfolio
+from qts.backtest.results import BacktestResult
 from qts.errors import ConfigError, InputError
 from tests.backtest.markets import NAN, config_of, market_of
 from tests.backtest.small_runs import FLAT, held, orders, run
@@ -71,6 +75,71 @@ def test_an_account_too_small_for_a_lot_says_so() -> None:
     assert set(result.records.orders["reason"]) == {"lot"}
     assert result.records.accounts["account"].tolist() == [20_000.0, 20_000.0]
     assert any(text.startswith("nothing was ever bought: with an account of 20,000") for text in result.warnings)
+
+
+def told_of_purchases(result: BacktestResult) -> str:
+    """Return the one warning about purchases or the exposure."""
+    (text,) = (text for text in result.warnings if "bought" in text or "exposure" in text)
+    return text
+
+
+@pytest.mark.parametrize(
+    ("market", "keys", "why"),
+    [
+        ({"volume": [[1_000.0] * 4] * 5}, {"max_volume": 0.01}, "volume cut or blocked 8 of 8 purchases"),
+        ({"volume": [[0.0] * 4] * 5}, {}, "suspended cut or blocked 8 of 8 purchases"),
+        ({"up_limit": [[10.0] * 4] * 5}, {}, "limit_up cut or blocked 8 of 8 purchases"),
+        ({"up_limit": [[10.0] * 4] * 4 + [[NAN] * 4], "volume": [[1e9] * 4] * 4 + [[0.0] * 4]}, {},
+         "limit_up cut or blocked 6 of 8 purchases"),
+        ({}, {"min_cost": 6e4}, "with an account of 100,000 and top_k = 2, no part of it pays for min_cost = 60000"),
+        ({"up_limit": [[10.0] * 4] * 5, "close": [[11.0] * 4] * 5}, {"rules": "qlib", "only_tradable": True,
+         "price_limits": 0.01}, "no candidate could be traded"),
+    ],
+    ids=["volume", "suspended", "limit", "mostly limit", "min_cost", "qlib"],
+)  # fmt: skip
+def test_an_account_that_never_bought_says_why(market: dict[str, Any], keys: dict[str, Any], why: str) -> None:
+    close = [[10.0 * 1.1**at] * 4 for at in range(5)] if "rules" in keys else FLAT
+    grids = {name: grid for name, grid in market.items() if name != "close"}
+    result = run(close, RANKED, grids, **keys)
+    assert result.records.accounts["account"].tolist() == [100_000.0] * 4
+    assert told_of_purchases(result) == f"nothing was ever bought: {why}"
+
+
+def test_an_account_that_stays_mostly_in_cash_says_why() -> None:
+    close, scores = [[10.0] * 4] * 30, [[4, 3, 2, 1]] * 30
+    told = told_of_purchases(run(close, scores, {"volume": [[20_000.0] * 4] * 30}, max_volume=0.1))
+    assert told == (
+        "40% of the account was in stocks after the first 20 days, where exposure asks for 95%: volume cut or blocked "
+        "2 of 2 purchases"
+    )
+    for quiet in (run(close, scores), run(close, scores, exposure=0.3), run(close[:20], scores[:20], exposure=0.3)):
+        assert not any("exposure" in text for text in quiet.warnings)
+
+
+@pytest.mark.parametrize("rules", ["exchange", "qlib"])
+@pytest.mark.parametrize("wrong", [0.0, -3.0, float("inf")])
+@pytest.mark.parametrize("field", ["adj_factor", "close", "open", "previous_close"])
+def test_a_number_that_no_price_or_factor_can_be_is_unknown(field: str, wrong: float, rules: str) -> None:
+    """A run on it is that on a market where nothing stands in its place."""
+    scores = [[4, 3, 2, 1], [4, 3, 2, 1], [1, 2, 3, 4], [4, 3, 2, 1], [1, 2, 3, 4]]
+    found = []
+    for value in (wrong, NAN):
+        grid = np.full((5, 4), 1.0 if field == "adj_factor" else 10.0)
+        grid[1:4, :2] = value
+        market = {"volume": [[1e9] * 4] * 5, **({field: grid} if field != "close" else {"previous_close": FLAT})}
+        close = grid if field == "close" else FLAT
+        found.append(run(close, scores, market, rules=rules, deal_price="open" if field == "open" else "close"))
+    for name, column in found[0].records.accounts.items():
+        np.testing.assert_array_equal(column, found[1].records.accounts[name])
+    assert orders(found[0]) == orders(found[1])
+
+
+@pytest.mark.parametrize("rules", ["exchange", "qlib"])
+def test_an_order_worth_nothing_is_not_dealt(rules: str) -> None:
+    result = run(FLAT, RANKED, rules=rules, lot=1, account=1e-6, exposure=1.0)
+    table = result.records.orders
+    assert set(zip(table["dealt"].tolist(), table["reason"].tolist(), strict=True)) == {(0.0, "lot")}
+    assert result.records.positions["shares"].size == 0
 
 
 def test_volume_cuts_an_order_before_it_is_rounded_to_lots() -> None:
@@ -214,9 +283,45 @@ def test_a_trade_tells_a_holding_from_purchase_to_sale() -> None:
 
 def test_benchmark_and_universe_stand_beside_the_account() -> None:
     market = {"benchmark": [0.0, 0.01, 0.02, 0.03, 0.04], "universe": None}
-    accounts = run(FLAT, RANKED, {"benchmark": market["benchmark"]}).records.accounts
+    accounts = run(FLAT, RANKED, {"benchmark": market["benchmark"]}, rules="qlib").records.accounts
     assert accounts["benchmark"].tolist() == [0.01, 0.02, 0.03, 0.04]
     assert np.isnan(accounts["universe"]).all()
+
+
+@pytest.mark.parametrize(
+    ("keys", "want"),
+    [
+        ({}, [0.0, 0.02, 0.03, 0.04]),
+        ({"deal_price": "open"}, [0.01, 0.02, 0.03, 0.04]),
+        ({"deal_price": "vwap"}, [0.01, 0.02, 0.03, 0.04]),
+        ({"deal_price": "close", "sell_price": "open"}, [0.0, 0.02, 0.03, 0.04]),
+    ],
+)
+def test_benchmarks_stand_still_until_the_account_has_bought(keys: dict[str, str], want: list[float]) -> None:
+    returns = [0.0, 0.01, 0.02, 0.03, 0.04]
+    accounts = run(FLAT, RANKED, {"benchmark": returns, "universe": returns}, **keys).records.accounts
+    assert accounts["benchmark"].tolist() == accounts["universe"].tolist() == want
+
+
+def test_days_before_the_first_purchase_do_not_count_against_it() -> None:
+    blocked = {
+        "volume": [[1e9] * 4, [0.0] * 4, [0.0] * 4, [1e9] * 4, [1e9] * 4],
+        "benchmark": [0.0, 0.01, 0.02, 0.03, 0.04],
+    }
+    result = run(FLAT, RANKED, blocked)
+    assert result.records.accounts["benchmark"].tolist() == [0.0, 0.0, 0.0, 0.04]
+    assert result.statistics["index_annual_excess_sum"] == pytest.approx(-0.04 / 4 * 252)
+
+
+def test_days_that_the_index_lacks_are_counted() -> None:
+    inner = run(FLAT, RANKED, {"benchmark": [0.0, 0.01, NAN, 0.03, 0.04]})
+    assert inner.records.accounts["benchmark"].tolist() == pytest.approx([0.0, NAN, 0.03, 0.04], nan_ok=True)
+    assert any(text.startswith("the index lacks 1 of 4 days") for text in inner.warnings)
+    eve = run(FLAT, RANKED, {"benchmark": [0.0, NAN, 0.02, 0.03, 0.04]})  # 0.02 is over two days, the first is not ours
+    assert eve.records.accounts["benchmark"].tolist() == pytest.approx([NAN, NAN, 0.03, 0.04], nan_ok=True)
+    none = run(FLAT, RANKED, {"benchmark": [NAN] * 5})
+    assert "the index has no return on any of 4 days: nothing is compared with it" in none.warnings
+    assert not any("index" in text for text in run(FLAT, RANKED).warnings)
 
 
 def test_a_backtest_without_a_score_to_trade_is_refused() -> None:
@@ -261,3 +366,44 @@ def test_limits_that_many_hit_are_told() -> None:
 
 def test_limits_that_some_hit_are_no_news() -> None:
     assert limits_told([11.0, 10.0, 10.0, 10.0]) == []
+
+
+PAIRS = [("open", "vwap"), ("open", "close"), ("vwap", "close")]
+
+
+@pytest.mark.parametrize(("buying", "selling"), PAIRS)
+def test_sales_later_in_the_day_than_the_purchases_they_pay_for_are_refused(buying: str, selling: str) -> None:
+    with pytest.raises(ValidationError, match="the same money would earn the time between twice"):
+        config_of(deal_price=buying, sell_price=selling)
+    assert config_of(deal_price=buying, sell_price=selling, rules="qlib").sell_price == selling
+    assert config_of(deal_price=selling, sell_price=buying).sell_price == buying
+
+
+@pytest.mark.parametrize(("selling", "buying"), [*PAIRS, ("open", None), ("vwap", None), ("close", None)])
+def test_money_earns_a_day_once(selling: str, buying: str | None) -> None:
+    """Both names rise by a tenth between open and close of one day; swapped that day, the account cannot gain more."""
+    grids = {"open": [[10.0, 10.0]] * 3 + [[11.0, 11.0]], "vwap": [[10.0, 10.0]] * 2 + [[10.5, 10.5], [11.0, 11.0]]}
+    close = [[10.0, 10.0]] * 2 + [[11.0, 11.0]] * 2
+    keys = {"top_k": 1, "exposure": 1.0, "lot": 1, "price_limits": "none"}
+    result = run(
+        close, [[2, 1], [1, 2], [1, 2], [1, 2]], grids, deal_price=buying or selling, sell_price=selling, **keys
+    )
+    assert held(result)[:2] == ["0", "1"]
+    assert result.records.accounts["account"][-1] <= 110_000 * (1 + 1e-9)
+
+
+def special_told(close: list[list[float]], **market: Any) -> list[str]:
+    names = ["SH600000", "SZ000001", "SZ300001", "SH600003"]
+    found = run_backtest(market_of(close, instruments=names, **market), np.ones((len(close), 4)), config_of())
+    return [text for text in found.warnings if "special" in text]
+
+
+def test_names_that_stand_still_at_a_twentieth_are_told_unless_who_is_special_is_known() -> None:
+    falling = [[10.0 * 0.95**at, 10.0, 10.0 * 0.95**at, 10.0 * 0.98**at] for at in range(5)]
+    (told,) = special_told(falling)
+    assert told.startswith("4 bars of 1 names on the main boards had one price all day, about 5% from the close before")
+    whole = np.ones((5, 4))
+    assert special_told(falling, special=whole > 1) == []
+    assert special_told(falling, high=np.array(falling) * 1.01) == []
+    assert special_told(falling[:3]) == []
+    assert special_told(falling, up_limit=whole * 99, down_limit=whole * 0.1) == []

@@ -131,9 +131,10 @@ def test_the_open_is_judged_when_the_deal_is_at_the_open() -> None:
 
 
 def test_each_side_is_judged_at_its_own_price() -> None:
-    market = market_of([[10.0], [9.0]], open=[[10.0], [11.0]])
-    prepared = prepare(market, config_of(deal_price="open", sell_price="close"))
+    market = market_of([[10.0], [11.0]], open=[[10.0], [9.0]])
+    prepared = prepare(market, config_of(deal_price="close", sell_price="open"))
     assert (prepared.can_buy[1, 0], prepared.can_sell[1, 0]) == (False, False)
+    market = market_of([[10.0], [9.0]], open=[[10.0], [11.0]])
     prepared = prepare(market, config_of(deal_price="close", sell_price="open"))
     assert (prepared.can_buy[1, 0], prepared.can_sell[1, 0]) == (True, True)
 
@@ -159,3 +160,14 @@ def test_rows_of_a_board_are_in_the_order_of_their_days(board: str) -> None:
 
 def test_rows_of_the_stamp_duty_are_in_the_order_of_their_days() -> None:
     assert all(one.since < next_one.since for one, next_one in pairwise(STAMP_DUTY))
+
+
+@pytest.mark.parametrize("wrong", [0.0, -1.0])
+@pytest.mark.parametrize("rules", ["exchange", "qlib"])
+def test_a_limit_column_of_zero_is_no_limit_and_is_derived(wrong: float, rules: str) -> None:
+    close = [[10.0, 10.0], [10.2, 11.0]]
+    keys = {"rules": rules, "both_sides_at_limit": False}
+    derived = prepare(market_of(close), config_of(**keys))
+    given = prepare(market_of(close, up_limit=[[wrong] * 2] * 2, down_limit=[[wrong] * 2] * 2), config_of(**keys))
+    assert given.can_buy.tolist() == derived.can_buy.tolist() == [[True, True], [True, False]]
+    assert given.can_sell.tolist() == derived.can_sell.tolist() == [[True, True], [True, True]]

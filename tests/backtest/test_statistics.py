@@ -189,6 +189,52 @@ def test_a_benchmark_s_figures_are_over_the_days_it_is_known() -> None:
     assert {key: got[key] for key in want} == pytest.approx(want)
 
 
+def test_a_day_that_the_index_lacks_changes_no_compounded_figure() -> None:
+    rng = np.random.default_rng(6)
+    n = 240
+    index = rng.normal(0.0003, 0.01, n)
+    net = index + 0.0003 + rng.normal(0, 0.002, n)
+    net[100], index[100] = 0.03, 0.025
+    whole = {
+        "datetime": np.datetime64("2024-01-01") + np.arange(n),
+        "net_return": net,
+        "gross_return": net,
+        "benchmark": index,
+    }
+    whole = {**accounts_of([0.0] * n, [0.0] * n, [0.0] * n, [0.0] * n), **whole} | {
+        name: np.ones(n) for name in ("n_positions", "turnover", "universe", "value", "account")
+    }
+    holed = index.copy()
+    holed[100:102] = NAN
+    holed[102] = (1 + index[100]) * (1 + index[101]) * (1 + index[102]) - 1
+    a, b = (statistics({**whole, "benchmark": one}, 252) for one in (index, holed))
+    for key in ("annual_return", "annual_excess"):
+        assert b[f"index_{key}"] == pytest.approx(a[f"index_{key}"], rel=1e-12), key
+    assert b["index_annual_excess_sum"] == pytest.approx(a["index_annual_excess_sum"], abs=2e-3)
+    for key in ("tracking_error", "information_ratio", "beta", "alpha"):
+        assert b[f"index_{key}"] == pytest.approx(a[f"index_{key}"], rel=0.05), key
+    rows = [yearly({**whole, "benchmark": one}, 252)[0]["excess"] for one in (index, holed)]
+    assert rows[1] == pytest.approx(rows[0], rel=1e-12)
+    sums = [published_risk({**whole, "benchmark": one})[1]["annualized_return"] for one in (index, holed)]
+    assert sums[1] == pytest.approx(sums[0], rel=1e-3)
+    betas = rolling({**whole, "benchmark": holed}, 252, 50)["beta"]
+    assert np.isnan(betas).sum() == 49 + 2
+
+
+def test_a_gap_at_the_turn_of_a_month_counts_where_it_ends() -> None:
+    index = [0.0, -0.01, 0.01, 0.002, NAN, 0.008, 0.001]  # the gap is 31 January
+    _, january, february = monthly(accounts_of(NET, COST, index, UNIVERSE), 250)
+    assert january["excess"] == pytest.approx(0.0 - 0.002)
+    assert february["excess"] == pytest.approx(0.99 * 1.02 * 1.005 - 1.008 * 1.001)
+
+
+def test_a_day_without_a_universe_is_left_out_on_both_sides() -> None:
+    universe = [0.002, -0.015, NAN, 0.001, -0.008, 0.012, 0.004]
+    got = statistics(accounts_of(NET, COST, INDEX, universe), 250)
+    kept = pd.Series(NET).drop(index=2) - pd.Series(universe).drop(index=2)
+    assert got["universe_annual_excess_sum"] == pytest.approx(kept.mean() * 250)
+
+
 def test_trades_are_judged_once_they_are_closed() -> None:
     got = statistics(seven_days(), 250, trades=trades())
     assert (got["n_trades"], got["hit_trades"], got["mean_holding_days"]) == (4, 0.5, 2.5)

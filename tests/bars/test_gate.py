@@ -102,6 +102,8 @@ def test_sound_bars_are_sound() -> None:
         ("crossed", {"close": 11.2}, {"close": 11.03}),
         ("crossed", {"close": 8.9}, {"close": 8.9995}),
         ("negative_volume", {"volume": -1.0}, {"volume": 0.0}),
+        ("bad_factor", {"adj_factor": 0.0}, {"adj_factor": 0.01}),
+        ("bad_factor", {"adj_factor": -1.0}, {"adj_factor": None}),
         ("partial_bar", {"open": None}, {}),
         ("partial_bar", {"open": None, "high": None, "low": None, "close": None}, {}),
         ("jump", {"close": 14.6, "high": 15.0}, {"close": 14.4, "high": 15.0}),

@@ -567,3 +567,12 @@ def test_the_second_of_two_tables_of_a_list_has_its_own_lines(tmp_path: Path) ->
     (problem,) = caught.value.parts()
     assert str(problem) == 'unknown key "widht" in [processors.features] (qts.toml:6)'
     assert problem.hint == 'did you mean "width"?'
+
+
+def test_the_hint_of_keys_that_do_not_go_together_tells_those_keys(tmp_path: Path) -> None:
+    problem = only_problem(tmp_path, "[backtest]\ntop_k = 2\nn_drop = 3")
+    assert problem.message == "[backtest]: n_drop (3) is more than top_k (2)"
+    assert str(problem.hint).split("; ") == [
+        "top_k: Names held. (default 50)",
+        "n_drop: Names at most that are sold a day because others score better. (default 5)",
+    ]

@@ -93,11 +93,14 @@ def test_scores_as_weights(naive: Naive, report: EvalReport) -> None:
     near(report.portfolio.market, report.mean_label)
     line = ols_hac(weighted, report.mean_label, 0)
     found = report.portfolio
-    near(
-        [found.alpha, found.beta, found.alpha_t, found.beta_t], [line.alpha * 252, line.beta, line.alpha_t, line.beta_t]
-    )
     known = weighted[~np.isnan(weighted)]
-    near([found.annual_return, found.sharpe], [known.mean() * 252, known.mean() / known.std(ddof=1) * 252**0.5])
+    judged = [naive.line[day] for day in days_of(naive) if not np.isnan(weighted[day])]
+    a_year = 252 * len(judged) / (judged[-1] - judged[0] + 1)
+    near(
+        [found.alpha, found.beta, found.alpha_t, found.beta_t],
+        [line.alpha * a_year, line.beta, line.alpha_t, line.beta_t],
+    )
+    near([found.annual_return, found.sharpe], [known.mean() * a_year, known.mean() / known.std(ddof=1) * a_year**0.5])
 
 
 @pytest.mark.parametrize("kind", ["industry", "style", "board", "size"])
@@ -248,6 +251,18 @@ def test_turnover_of_the_summary_is_that_of_the_label_s_holding_period() -> None
     assert report.statistics["ic"].lag == 1
 
 
+def test_a_label_is_held_from_where_it_begins_whatever_the_lag() -> None:
+    signal = replace(random_signal(0), label_ahead=4, label_begin=0)
+    report, late = (evaluate_signal(signal, CONFIG.model_copy(update={"lag": lag})) for lag in (1, 2))
+    assert (report.held_days, report.statistics["ic"].lag, late.statistics["ic"].lag) == (4, 3, 3)
+    assert report.summary["turnover"] == report.horizons[2].turnover
+    assert report.summary["spread_annual_return"] == late.summary["spread_annual_return"]
+    told = "the label's return begins on the day of the score, holding periods 1 day after the score ([eval] lag)"
+    assert report.warnings[0].startswith(told)
+    one = evaluate_signal(replace(signal, label_ahead=2, label_begin=1), CONFIG)
+    assert not any("begins" in warning for warning in one.warnings)
+
+
 def test_a_holding_period_that_no_price_reaches_is_left_out() -> None:
     signal = random_signal(0)
     config = CONFIG.model_copy(update={"horizons": (2, 40, 1)})
@@ -255,7 +270,7 @@ def test_a_holding_period_that_no_price_reaches_is_left_out() -> None:
     assert [held.horizon for held in report.horizons] == [1, 2]
     assert np.isnan(report.decay[-1])
     assert len(report.decay) == 40
-    assert report.context == {"lag": 9, "days_per_year": 252, "model": "gru"}
+    assert report.context == {"lag": 9, "days_per_year": 252, "label_ahead": 2, "label_begin": 1, "model": "gru"}
 
 
 def test_days_that_the_prices_lack_have_a_label_alone() -> None:

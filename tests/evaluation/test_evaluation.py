@@ -220,6 +220,42 @@ def test_a_label_of_several_days_is_judged_by_its_overlap() -> None:
     assert five.summary["rank_ic"] == one.summary["rank_ic"]
 
 
+@pytest.mark.parametrize("ahead", [2, 4, 6, 11])
+def test_weekly_scores_are_worth_no_more_days_a_year_than_they_are_judged_on(ahead: int) -> None:
+    score, label = panel()
+    weekly = plain_signal(score, label)
+    kept = np.arange(0, 70, 5)
+    rows = np.isin(weekly.day, kept)
+    weekly = replace(
+        weekly, days=weekly.days[kept], day=weekly.day[rows] // 5, instrument=weekly.instrument[rows],
+        score=weekly.score[rows], label=weekly.label[rows], label_ahead=ahead,
+    )  # fmt: skip
+    report = evaluate_signal(weekly, EvalConfig())
+    a_year = 252 * min(1 / (ahead - 1), 14 / 66)
+    assert report.summary["spread_annual_return"] == pytest.approx(a_year * np.nanmean(report.spread))
+    assert report.portfolio.annual_return == pytest.approx(a_year * np.nanmean(report.portfolio.returns))
+    assert any(warning.startswith("52 of 66 days of the calendar between") for warning in report.warnings)
+
+
+def test_days_that_are_missing_here_and_there_are_no_warning() -> None:
+    score, label = panel()
+    signal = plain_signal(score, label)
+    kept = np.setdiff1d(np.arange(70), [20, 40, 60])
+    rows = np.isin(signal.day, kept)
+    holed = replace(
+        signal, days=signal.days[kept], day=np.searchsorted(kept, signal.day[rows]), score=signal.score[rows],
+        instrument=signal.instrument[rows], label=signal.label[rows],
+    )  # fmt: skip
+    assert not any("calendar" in warning for warning in evaluate_signal(holed, EvalConfig()).warnings)
+
+
+def test_more_score_groups_than_names_are_told() -> None:
+    score, label = panel()
+    report = evaluate_signal(plain_signal(score, label), EvalConfig(quantiles=13))
+    assert "70 of 70 days have fewer scores than [eval] quantiles = 13: they have no score groups" in report.warnings
+    assert np.isnan(report.quantiles).all()
+
+
 def test_half_the_spread_is_the_long_short_return() -> None:
     report = judge(*panel())
     assert report.summary["spread_annual_return"] == pytest.approx(2 * report.summary["long_short_annual_return"])

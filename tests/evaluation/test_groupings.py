@@ -34,6 +34,11 @@ def test_groups_are_numbered_in_order_and_the_unknown_is_none(column: np.ndarray
     assert found.code.tolist() == [words.index(word) if word else -1 for word in column]
 
 
+def test_more_groups_than_a_short_number_holds_keep_apart() -> None:
+    words = np.array([f"w{at:05d}" for at in range(33_000)])
+    assert groupings_of(replace(random_signal(0), groups={"words": words}))["words"].code[-1] == 32_999
+
+
 def test_words_that_share_a_number_are_told_apart_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(groupings, "SPREADING", np.uint64(0))
     columns = groupings_of(replace(random_signal(0), groups={"words": np.array(["ab", "cb", "ab", "cd"])}))

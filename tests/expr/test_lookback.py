@@ -2,7 +2,7 @@
 
 import pytest
 
-from qts.expr.lookback import find_look_ahead, span_of
+from qts.expr.lookback import begin_of, find_look_ahead, span_of
 from qts.expr.nodes import render
 from qts.expr.operators import Span
 from qts.expr.parse import parse
@@ -53,6 +53,26 @@ def test_look_ahead_is_found_wherever_it_stands(text: str, culprit: str) -> None
     found = find_look_ahead(parse(text))
     assert found is not None
     assert render(found) == culprit
+
+
+@pytest.mark.parametrize(
+    ("text", "begin"),
+    [
+        ("Ref($close, -2)/Ref($close, -1) - 1", 1),
+        ("Ref($close, -5)/$close - 1", 0),
+        ("Ref($open, -6)/Ref($open, -1) - 1", 1),
+        ("Mean(Ref($close, -5), 5)/Ref($close, -1) - 1", 1),
+        ("Mean(Ref($close, -5), 3)", 3),
+        ("Ref(Ref($close, -10), 4)/Ref($close, -8) - 1", 6),
+        ("Delta(Ref($close, -5), 3)", 2),
+        ('CSDemean(Ref($close, -3)/Ref($close, -2) - 1, by="industry")', 2),
+        ("Ref($close, -2)/Mean($close, 20)", 0),
+        ("Ref($close, -2)/EMA($close, 20)", 0),
+        ("$close", 0),
+    ],
+)
+def test_a_label_begins_at_the_nearest_row_it_reads(text: str, begin: int) -> None:
+    assert begin_of(parse(text)) == begin
 
 
 def test_a_tree_that_looks_back_only_has_no_culprit() -> None:

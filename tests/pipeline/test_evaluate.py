@@ -180,7 +180,10 @@ def test_a_backtest_stays_in_the_report_when_the_scores_are_judged_again(market:
         (["topk=2,3"], 'unknown key "topk"'),
         (["top_k"], '"top_k" is no key with values'),
         (["top_k=2,x"], "top_k"),
-        (["top_k=2", "n_drop=3"], "n_drop"),
+        (["top_k=2", "n_drop=3"], "n_drop: Names at most"),
+        (["top_k=2", "lag=1,2", "backtest.top_k=3"], '"top_k" is given twice'),
+        (["fees=[{since=2020}, {since=x}]"], 'cannot read the values of "fees=[{since=2020}, {since=x}]"'),
+        (["top_k=[2,3]"], '"top_k" in [backtest] must be a whole number, not [2, 3]'),
         (["top_k=2,3", "--out=there"], "--out belongs to one backtest"),
     ],
 )
@@ -213,3 +216,28 @@ def test_a_point_of_a_grid_does_not_depend_on_the_other_points(tmp_path: Path, c
         found.append(json.loads(capsys.readouterr().out)["rows"])
     assert found[0][0] == found[1][1]
     assert found[1][0] != found[1][1] | {"lag": 3}
+
+
+@pytest.mark.usefixtures("_here")
+def test_a_row_of_a_grid_says_which_days_it_spans(tmp_path: Path, capsys: Captured) -> None:
+    """Scores are on 12 February to 20 March; the bars go on for days."""
+    scores().to_csv(tmp_path / "s.csv", index=False)
+    assert run(["backtest", "--json", "--scores", str(tmp_path / "s.csv"), "--grid", "lag=1,3"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [(row["first"], row["last"], row["n_days"]) for row in rows] == [
+        ("2024-02-13", "2024-03-21", 38),
+        ("2024-02-15", "2024-03-23", 38),
+    ]
+
+
+@pytest.mark.usefixtures("_here")
+def test_a_grid_takes_words_texts_and_tables_of_toml(tmp_path: Path, capsys: Captured) -> None:
+    scores().to_csv(tmp_path / "s.csv", index=False)
+    base = ["backtest", "--json", "--scores", str(tmp_path / "s.csv")]
+    dear, free = (f'[{{since="2024-01-01",buy={cost},sell={cost}}}]' for cost in (0.01, 0))
+    assert run([*base, "--grid", f"fees={dear},{free}", "--grid", 'deal_price=close,"open"']) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [(json.loads(row["fees"])[0]["buy"], row["deal_price"]) for row in rows] == [
+        (0.01, "close"), (0.01, "open"), (0, "close"), (0, "open"),
+    ]  # fmt: skip
+    assert rows[0]["annual_return"] < rows[2]["annual_return"]

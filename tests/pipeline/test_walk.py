@@ -395,6 +395,17 @@ def test_a_processor_fitted_on_days_of_its_own_is_refused(market: LoadedConfig) 
     assert "leave out fit" in str(caught.value.hint)
 
 
+class Notes(SilentProgress):
+    """Keeps notes."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def note(self, text: str) -> None:
+        """Keep it."""
+        self.heard.append(text)
+
+
 class Listens(SilentProgress):
     """Keeps warnings."""
 
@@ -414,8 +425,33 @@ def test_weights_that_every_fold_begins_with_are_warned_of(market: LoadedConfig)
 
 def test_a_walk_that_another_process_is_at_is_left_alone(market: LoadedConfig) -> None:
     folder = walk(market, QUIET).folder
-    with FileLock(folder / LOCK), pytest.raises(LockHeldError):
+    with FileLock(folder / LOCK), pytest.raises(LockHeldError) as caught:
         walk(market, QUIET)
+    assert caught.value.hint == "wait until it ends"
+
+
+def test_a_fold_that_another_process_still_trains_is_told_with_what_to_do(market: LoadedConfig) -> None:
+    """As after a walk that was killed while its folds trained in processes of their own."""
+    with pytest.raises(KeyboardInterrupt):
+        walk(market, StopsAt(2))
+    (run,) = [record["name"] for record in list_runs(market.config.store.runs)]
+    with FileLock(market.config.store.runs / run / LOCK), pytest.raises(LockHeldError, match=r"^fold 1: ") as caught:
+        walk(market, QUIET)
+    assert "a walk that was killed leaves its trainings at work" in str(caught.value.hint)
+
+
+def test_data_that_changed_since_a_walk_are_told_and_an_unchanged_walk_is_not(tmp_path: Path) -> None:
+    loaded, notes = other_market(tmp_path, "2024-03-20"), Notes()
+    before = walk(loaded, notes)
+    walk(loaded, notes)
+    walk(changed(loaded, {"train.seed": 1}), notes)
+    assert not [text for text in notes.heard if "the data changed" in text]
+    other_market(tmp_path, "2024-03-25")
+    after = walk(loaded, notes)
+    assert [text for text in notes.heard if "the data changed" in text] == [
+        f"the data changed since {before.folder.name}: all folds are trained again"
+    ]
+    assert (after.folder != before.folder, after.n_new) == (True, N_FOLDS)
 
 
 @pytest.mark.parametrize("damage", [lambda text: text[:-9], lambda text: text.replace('"test"', '"tset"')])

@@ -34,6 +34,15 @@ def test_excess_is_value_over_value_before_and_after_cost() -> None:
     assert data["before_benchmark"][-1] == pytest.approx(np.prod(1 + NET + COST) / index - 1, rel=1e-4)
 
 
+def test_excess_stands_still_where_the_index_is_missing_and_begins_with_it() -> None:
+    holed = small_backtest(benchmark=np.array([nan, 0.01, nan, 0.02, 0.0, nan]))
+    data = block(document_of(holed), "excess").data["after_benchmark"]
+    net, index = 1 + NET, 1.01 * 1.02
+    want = [net[1] / 1.01, net[1] / 1.01, net[1:4].prod() / index, net[1:5].prod() / index]
+    assert data[1:5] == pytest.approx([value - 1 for value in want], rel=1e-4)
+    assert (data[0], data[5]) == (None, None)
+
+
 def test_a_loss_on_the_first_day_is_a_fall_from_the_start() -> None:
     document = document_of(small_backtest(net_return=np.array([-0.1, 0.05, 0, 0, 0, 0])))
     assert block(document, "drawdown").data["portfolio"][:2] == pytest.approx([-0.1, -0.055])

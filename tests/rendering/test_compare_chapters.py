@@ -8,7 +8,18 @@ import pytest
 
 from qts.evaluation.compare import Comparison
 from qts.rendering.compare_chapters import COMPARED, comparison_document, daily_series_of
-from tests.small_results import DAYS, RANK_IC, assert_sound, block, small_backtest, small_report, untraded_backtest
+from tests.small_results import (
+    DAYS,
+    INDEX,
+    NET,
+    RANK_IC,
+    SPREAD,
+    assert_sound,
+    block,
+    small_backtest,
+    small_report,
+    untraded_backtest,
+)
 
 FOUND = Comparison(
     n=5, first=DAYS[0], last=DAYS[6], mean_a=0.02, mean_b=0.025, difference=0.005, error=0.002, t=2.5, low=0.001, high=0.009,
@@ -30,6 +41,29 @@ def test_the_curve_holds_the_days_that_both_runs_know() -> None:
     assert data["datetime"] == ["2023-12-28", "2024-01-03", "2024-01-04", "2024-01-05"]
     assert data["a"][-1] == pytest.approx(RANK_IC[1] + RANK_IC[4:].sum())
     assert data["difference"][-1] == pytest.approx(0.01 + 0.03 + 0.05 + 0.02 - data["a"][-1])
+
+
+def test_an_excess_over_an_index_with_a_gap_is_that_of_the_figures() -> None:
+    backtest = small_backtest()
+    days, excess = daily_series_of(small_report(), backtest)["excess_bps"]
+    assert days.tolist() == np.delete(DAYS[:6], 1).tolist()
+    assert excess[1] == pytest.approx(1e4 * ((1 + NET[1]) * (1 + NET[2]) - 1 - INDEX[2]))
+    assert excess.sum() / 6 * 252 / 1e4 == pytest.approx(backtest.statistics["index_annual_excess_sum"])
+
+
+def test_sums_of_spreads_over_several_days_are_a_day() -> None:
+    report = small_report(context={"label_ahead": 5, "label_begin": 0})
+    document = comparison_document(("one", "two"), (report, report), {"spread_bps": FOUND}, [])
+    plot = block(document, "cumulative_spread_bps")
+    assert plot.data["a"][-1] == pytest.approx(1e4 * np.nansum(SPREAD) / 5)
+    assert "divided by the 5 days" in plot.about
+
+
+def test_no_figure_that_is_unknown_is_printed() -> None:
+    compared = {"rank_ic": replace(FOUND, t=nan, low=nan, high=nan)}
+    (told,) = comparison_document(("one", "two"), (small_report(), small_report()), compared, []).verdicts
+    assert "(5 days)" in told
+    assert "nan" not in told
 
 
 @pytest.mark.parametrize(

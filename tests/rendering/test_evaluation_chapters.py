@@ -1,16 +1,20 @@
 """An EvalReport as a document: every chapter holds the figures of the report, and holes stay holes."""
 
 import json
+from dataclasses import replace
 from math import isnan, nan
 
 import numpy as np
 import pytest
+from plotly.offline import get_plotlyjs
 
 from qts.config import EvalConfig
 from qts.evaluation import EvalReport, Prices, Signal, evaluate_signal
 from qts.rendering.evaluation_chapters import evaluation_document
 from qts.rendering.headline import FIGURES
+from qts.rendering.html import render_html
 from qts.rendering.ic_chapters import MOVING_DAYS
+from qts.rendering.plots import MOST_POINTS, thinned
 from qts.rendering.report import document_to_json
 from qts.rendering.series import histogram, moving_mean
 from tests.small_results import (
@@ -24,6 +28,7 @@ from tests.small_results import (
     live,
     small_backtest,
     small_report,
+    stats,
     untraded_backtest,
 )
 
@@ -128,13 +133,29 @@ def test_curves_are_those_of_the_label_s_holding_period_or_else_the_shortest(ahe
 
 
 def test_the_band_of_the_spread_is_what_luck_allows_so_far() -> None:
-    data = block(evaluation_document(small_report()), "cumulative_spread").data
+    report = small_report(statistics={"spread": stats(0.0012, 3.0, n=6)})
+    data = block(evaluation_document(report), "cumulative_spread").data
     error = 0.0012 / 3.0
     a_day = error * 6**0.5
     assert data["high"] == pytest.approx([1.96 * a_day * n**0.5 for n in (1, 2, 2, 3, 4, 5, 6)], rel=1e-4)
     assert data["low"] == [-value for value in data["high"]]
     assert data["spread"][-1] == pytest.approx(np.nansum(SPREAD))
     assert data["high"][-1] == pytest.approx(1.96 * error * 6, rel=1e-4)
+
+
+def test_sums_of_what_is_over_several_days_are_a_day() -> None:
+    one, five = (
+        evaluation_document(small_report(context={"label_ahead": 1 + held, "label_begin": 1})) for held in (1, 5)
+    )
+    for key, columns in (
+        ("cumulative_spread", ("spread", "low", "high")),
+        ("factor_portfolio_curve", ("portfolio", "without_market")),
+    ):
+        a, b = block(one, key), block(five, key)
+        for name in columns:
+            assert b.data[name] == pytest.approx([value / 5 for value in a.data[name]], rel=1e-4)
+        assert "divided by the 5 days it is over" in b.about
+        assert "divided" not in a.about
 
 
 def test_the_portfolio_without_the_market_is_what_beta_leaves() -> None:
@@ -156,12 +177,39 @@ def test_persistence_is_a_mean_a_month_and_a_row_a_lag() -> None:
 
 def test_groups_of_names_have_a_table_and_bars_with_errors() -> None:
     document = evaluation_document(small_report())
-    banks, steel = block(document, "by_industry").rows
+    banks, steel = block(document, "within_industry").rows
     assert (banks["rank_ic"], banks["rank_ic_t"], banks["mean_label_bps"]) == (0.05, 3.0, pytest.approx(11))
     assert isnan(steel["rank_ic"])
-    bars = block(document, "rank_ic_by_industry")
+    bars = block(document, "rank_ic_within_industry")
     assert bars.data["error"][0] == pytest.approx(0.05 / 3, rel=1e-4)
     assert (bars.data["rank_ic"][1], bars.data["error"][1]) == (None, None)
+
+
+@pytest.mark.parametrize("name", ["day", "month", "horizon", "year", "rank_ic", "error", "name", "datetime"])
+def test_a_grouping_may_be_called_as_anything_in_a_report(name: str) -> None:
+    report = small_report()
+    document = evaluation_document(small_report(groups={name: report.groups["industry"], "industry": ()}))
+    assert_sound(document)
+    bars = block(document, f"rank_ic_within_{name}")
+    assert bars.data["name"] == ["banks", "steel"]
+    assert bars.data["rank_ic"] == [0.05, None]
+    assert bars.x_title == name
+
+
+def test_plots_without_a_value_and_groups_without_a_day_are_left_out() -> None:
+    none = {"group_mean": np.full(3, nan), "group_error": np.full(3, nan)}
+    whole, bare = (
+        {one.key for one in evaluation_document(report).blocks()}
+        for report in (small_report(), small_report(horizons=(horizon(1, 0.02, **none),), decay=np.array([nan])))
+    )
+    assert whole - bare == {"group_means", "group_bars", "group_curves", "decay"}
+
+
+def test_equal_scores_are_told_once() -> None:
+    report = small_report(warnings=("more than half of the scores are tied on 3 of 7 days", "thin"))
+    backtest = replace(small_backtest(), warnings=("more than half of the scores are tied on 3 of 6 days: by name",))
+    assert evaluation_document(report).warnings == report.warnings
+    assert evaluation_document(report, backtest).warnings == ("thin", *backtest.warnings)
 
 
 def test_neutral_ic_names_what_was_taken_out() -> None:
@@ -230,6 +278,42 @@ def _six_years() -> EvalReport:
         persistence=tuple(type(one)(one.lag, daily, rng.normal(size=(n, 10))) for one in report.persistence),
         coverage=type(report.coverage)(report.coverage.counts, 0.0, np.full(n, 300), np.full(n, 301)),
     )  # fmt: skip
+
+
+def test_a_page_of_many_days_and_groups_stays_small() -> None:
+    rng, n = np.random.default_rng(4), 4000
+    days = DAYS[0] + np.arange(n) * 7 // 5
+    wide = {
+        "days": days,
+        "curves": np.cumprod(1 + rng.normal(size=(n, 20)) / 50, axis=0),
+        "group_mean": rng.normal(size=20),
+    }
+    wide["group_error"] = wide["group_mean"]
+    daily = rng.normal(size=n) / 10
+    base = small_report()
+    report = small_report(
+        days=days, n_names=np.full(n, 300), ic=daily, rank_ic=daily, spread=daily, mean_label=daily,
+        quantiles=rng.normal(size=(n, 20)), horizons=tuple(horizon(h, 0.02, **wide) for h in (1, 2, 3, 5, 10, 20)),
+        portfolio=replace(base.portfolio, returns=daily, market=daily), persistence=(),
+        coverage=replace(base.coverage, n_scored=np.full(n, 300), n_expected=np.full(n, 301)),
+    )  # fmt: skip
+    accounts = {name: np.resize(column, n) for name, column in small_backtest().records.accounts.items()}
+    accounts |= {"datetime": days, "net_return": daily / 5, "gross_return": daily / 5, "universe": daily[::-1] / 5}
+    made = small_backtest()
+    document = evaluation_document(report, replace(made, records=replace(made.records, accounts=accounts)))
+    assert len(render_html(document)) - len(get_plotlyjs()) < 1_000_000
+    curves, drawn = (block(one, "group_curves") for one in (document, thinned(document)))
+    assert len(curves.data["datetime"]) == n
+    assert MOST_POINTS <= len(drawn.data["datetime"]) <= MOST_POINTS + 150
+    assert f"of {n:,} points, extremes among them" in drawn.about
+    for name, values in curves.data.items():
+        kept = drawn.data[name]
+        assert (kept[0], kept[-1], min(kept), max(kept)) == (values[0], values[-1], min(values), max(values))
+
+
+def test_a_plot_of_few_points_is_drawn_whole() -> None:
+    document = evaluation_document(small_report(), small_backtest())
+    assert thinned(document) == document
 
 
 def test_six_years_of_days_stay_below_a_megabyte_of_json() -> None:

@@ -47,6 +47,25 @@ def test_an_excess_is_judged_by_the_t_of_daily_differences(mean: float, excess: 
     assert text.endswith(judged)
 
 
+@pytest.mark.parametrize(("n", "is_told"), [(19, False), (20, True)])
+def test_no_excess_a_year_is_told_of_a_few_days(n: int, is_told: bool) -> None:
+    daily = 0.01 + 0.001 * np.random.default_rng(1).normal(size=n)
+    assert bool(said("index", of_days(n, daily, np.zeros(n), 3.0))) == is_told
+
+
+def test_the_t_of_an_excess_is_over_the_days_that_the_index_lacks() -> None:
+    n = 300
+    rng = np.random.default_rng(2)
+    index = rng.normal(size=n) / 100
+    gap = index.copy()
+    gap[100], gap[101] = np.nan, (1 + index[100]) * (1 + index[101]) - 1
+    net = index + 0.001 + 0.003 * rng.normal(size=n)
+    whole, holed = (of_days(n, net, one, 0.2) for one in (index, gap))
+    t = [float(said("index", one).split("(t ")[1].split(")")[0]) for one in (whole, holed)]
+    assert t[0] > 4
+    assert t[1] == pytest.approx(t[0], abs=0.1)
+
+
 @pytest.mark.parametrize(("n", "is_told"), [(249, True), (250, False)])
 def test_less_than_a_year_is_too_short(n: int, is_told: bool) -> None:
     backtest = of_days(n, np.zeros(n), np.zeros(n), 0.0)
@@ -55,7 +74,9 @@ def test_less_than_a_year_is_too_short(n: int, is_told: bool) -> None:
 
 @pytest.mark.parametrize(("t", "words"), [(1.96, "is told from 0."), (1.95, "cannot be told from 0.")])
 def test_alpha_is_what_beta_leaves(t: float, words: str) -> None:
-    text = said("alpha", changed(index_alpha=0.05, index_alpha_t=t, index_beta=1.1))
+    figures = {"index_alpha": 0.05, "index_alpha_t": t, "index_beta": 1.1}
+    text = said("alpha", replace(of_days(20, np.zeros(20), np.zeros(20), 0.0), statistics=figures))
+    assert not said("alpha", replace(of_days(19, np.zeros(19), np.zeros(19), 0.0), statistics=figures))
     assert "1.10 times as far" in text
     assert text.endswith(words)
 

@@ -155,13 +155,19 @@ def test_nothing_hostile_gets_out_of_its_place(page: str, markdown: str) -> None
     assert "</script>" not in markdown.replace(r"\<", "")
 
 
-def test_the_page_holds_each_column_once_and_plots_with_six_digits(page: str) -> None:
+def test_markdown_of_hostile_origins_stays_a_list() -> None:
+    context = {"note": "x\n\n# Heading", "label|a": "a*b*c <b>"}
+    origin = render_markdown(Document("qts.report/2", "t", (), context=context)).split("## Origin\n\n")[1]
+    assert origin == "- note: x # Heading\n- label\\|a: a\\*b\\*c \\<b>\n"
+
+
+def test_the_page_holds_each_column_once_and_plots_with_five_digits(page: str) -> None:
     data = data_of(page)
     place = data["blocks"]["cumulative"]
     assert place["datetime"] == data["blocks"]["fall"]["datetime"] == data["blocks"]["growth"]["datetime"]
     assert place["rank_ic"] == data["blocks"]["spread"]["rank_ic"]
     column = data["columns"][place["rank_ic"]]
-    assert column == [None if at == GAP else float(f"{value:.6g}") for at, value in enumerate(RANK_IC)]
+    assert column == [None if at == GAP else float(f"{value:.5g}") for at, value in enumerate(RANK_IC)]
 
 
 def test_axes_are_days_names_or_numbers(page: str) -> None:

@@ -25,6 +25,11 @@ def test_the_label_has_its_own_reach() -> None:
     assert score_timeline({"label": LABEL, "label_ahead": 9}).endswith("which reads bars up to t+9.")
 
 
+def test_a_label_says_where_its_return_begins_if_that_is_known() -> None:
+    told = score_timeline({"label": LABEL, "label_ahead": 5, "label_begin": 0})
+    assert told.endswith("which reads bars from t up to t+5.")
+
+
 def test_a_portfolio_tells_its_own_prices() -> None:
     context = {"lag": 1}
     assert score_timeline(context, {"lag": 2, "deal_price": "open"}).endswith(

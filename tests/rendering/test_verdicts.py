@@ -28,6 +28,10 @@ def said(name: str, report: EvalReport) -> str:
         (stats(-0.02, -1.95, low=-0.04, high=-0.001), 0),
         (stats(0.02, 1.97), 1),
         (stats(0.02, nan, low=0.001, high=0.04), 0),
+        (stats(0.02, 9.0, n=20), 1),
+        (stats(0.02, 9.0, n=19), 0),
+        (replace(stats(0.02, 9.0, n=80), lag=19), 1),
+        (replace(stats(0.02, 9.0, n=79), lag=19), 0),
     ],
 )
 def test_a_mean_is_told_from_0_by_t_and_by_its_interval_if_there_is_one(figures: SeriesStats, found: int) -> None:
@@ -43,6 +47,18 @@ def test_rank_ic_is_told_with_its_figures(t: float, words: str) -> None:
     text = said("rank_ic", report)
     assert words in text
     assert f"(t {t:.1f}, 1,458 days)" in text
+
+
+def test_a_few_days_are_told_as_few_and_nothing_else_is_told_of_them() -> None:
+    two = replace(stats(0.02, 3.3), n=2)
+    report = small_report(
+        statistics={"rank_ic": two, "ic": two, "spread": two}, neutral=(), groups={},
+        horizons=tuple(horizon(held, 0.02, spread=two, break_even_bps=5.0 * held) for held in (1, 2, 3, 5)),
+        portfolio=replace(small_report().portfolio, mean=two),
+    )  # fmt: skip
+    assert verdicts(report) == ("RankIC 0.0200 (t 3.3, 2 days): so few days say nothing of chance.",)
+    one = replace(two, n=1, t=nan)
+    assert said("rank_ic", small_report(statistics={"rank_ic": one})).startswith("RankIC 0.0200 (1 day): ")
 
 
 def test_ic_that_does_not_say_the_same_is_told_only_beside_a_rank_ic_that_says_something() -> None:
@@ -65,6 +81,12 @@ def test_neutral_ic_is_weighed_against_the_plain_one(left: float, words: str) ->
     assert text == f"RankIC is 0.0200 as it is and {left:.4f} without industry, size: {words}"
     weak = NeutralFigures(after, stats(0.01), stats(left, 1.9), 0.3)
     assert "what is left cannot be told from chance" in said("neutral", small_report(neutral=(plain, weak)))
+    turned = NeutralFigures(after, stats(0.01), stats(-left, -2.0), 0.3)
+    assert said("neutral", small_report(neutral=(plain, turned))).endswith(
+        "more than half of it came from there, and what is left orders the labels the wrong way round, more than chance would."
+    )
+    unknown = NeutralFigures(after, stats(nan, nan, n=0), stats(nan, nan, n=0), nan)
+    assert not said("neutral", small_report(neutral=(plain, unknown)))
     nothing = replace(plain, rank_ic=stats(0.02, 1.9))
     assert not said("neutral", small_report(neutral=(nothing, weak)))
 
@@ -101,10 +123,19 @@ def test_a_spread_below_0_pays_no_cost() -> None:
     assert "leave nothing to pay costs from" in said("cost", report)
 
 
+def test_a_spread_that_is_not_told_from_0_bears_no_known_cost() -> None:
+    report = small_report(horizons=(horizon(1, 0.02, spread=stats(0.004, 1.9), break_even_bps=12.0),))
+    assert said("cost", report) == (
+        "With a spread of 40.0 bps over 1 day that cannot be told from 0, nobody knows what costs the scores bear."
+    )
+
+
 def test_another_holding_period_is_named_only_if_it_bears_more() -> None:
     cheap, dear = horizon(1, 0.02, break_even_bps=5.0), horizon(3, 0.02, break_even_bps=6.0)
     assert "Held for 3 days" in said("holding", small_report(horizons=(cheap, dear)))
     assert not said("holding", small_report(horizons=(replace(cheap, break_even_bps=7.0), dear)))
+    unsure = replace(dear, spread=stats(0.004, 1.9))
+    assert not said("holding", small_report(horizons=(cheap, unsure)))
     lost = replace(dear, break_even_bps=-1.0)
     assert not said("holding", small_report(horizons=(replace(cheap, break_even_bps=-5.0), lost)))
 
@@ -124,7 +155,13 @@ def test_alpha_is_weighed_against_the_return(alpha_t: float, t: float, words: st
 
 @pytest.mark.parametrize(("mean", "words"), [(-0.01, "inside"), (-0.011, "below"), (0.06, "inside"), (0.061, "above")])
 def test_drift_says_on_which_side_of_the_band_the_mean_lies(mean: float, words: str) -> None:
-    assert f", {words} the band" in said("drift", small_report(drift=replace(live(), mean=mean)))
+    days = np.arange("2024-01-08", 20, dtype="datetime64[D]")
+    many = replace(live(), days=days, rank_ic=np.full(20, mean), mean=mean)
+    assert f", {words} the band" in said("drift", small_report(drift=many))
+    few = replace(many, rank_ic=np.append(many.rank_ic[1:], nan))
+    assert said("drift", small_report(drift=few)).endswith(
+        "19 days with a RankIC: too few to tell whether anything changed."
+    )
 
 
 def test_years_are_compared_from_three_on() -> None:
