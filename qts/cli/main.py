@@ -62,6 +62,9 @@ def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return a way to end
     except Exit as done:
         return done.exit_code
     except TyperException as error:
+        if error.format_message().startswith("Usage:"):  # a group without a command: its help is the answer
+            sys.stderr.write(error.format_message() + "\n")
+            return ExitCode.USAGE
         return _fail(ConfigError(error.format_message(), hint="qts COMMAND --help"), arguments)
     except QtsError as error:
         return _fail(error, arguments)

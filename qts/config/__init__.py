@@ -1,17 +1,16 @@
 """The one config of qts: closed, frozen, explained under each field."""
 
+from qts.config.backtest import BacktestConfig, Fee
 from qts.config.sources import LoadedConfig, find_config, load_config
 from qts.config.space import Dimension
 from qts.config.table import Day, Names, OpenTable, Span, Table
 from qts.config.tables import (
-    BacktestConfig,
     BarsConfig,
     CheckActions,
     CheckConfig,
     Config,
     EvalConfig,
     FactorsConfig,
-    Fee,
     LabelConfig,
     LimitsConfig,
     ProcessorsConfig,

@@ -40,12 +40,13 @@ Day = Annotated[date, BeforeValidator(_to_day)]
 """A day, written "2024-12-31" or as a TOML date."""
 
 
-def _to_tuple(value: object) -> object:
+def to_tuple(value: object) -> object:
+    """Return a list of TOML as a tuple, whatever else as it is."""
     return tuple(value) if isinstance(value, list) else value
 
 
-Span = Annotated[tuple[Day, Day], BeforeValidator(_to_tuple)]
+Span = Annotated[tuple[Day, Day], BeforeValidator(to_tuple)]
 """First and last day, both included."""
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_to_tuple)]
+Names = Annotated[tuple[str, ...], BeforeValidator(to_tuple)]
 """A list of names."""

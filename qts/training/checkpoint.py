@@ -180,7 +180,7 @@ def open_run(runs: Path, name: str | None = None, *, must_be_done: bool = True) 
         found = [file.parent for file in sorted(runs.glob(f"*/{RUN}")) if file.parent.name.startswith(name)]
         if len(found) != 1:
             state = "no run" if not found else f"{len(found)} runs"
-            raise StoreError(f'{state} "{name}" in {runs}', hint="qts status lists the runs")
+            raise StoreError(f'{state} "{name}" in {runs}', hint="qts runs list names them")
         folder = found[0]
     record = _read_record(folder / RUN)
     if record is None:

@@ -242,3 +242,14 @@ def test_status_of_an_empty_place_is_empty_not_an_error(capsys: pytest.CaptureFi
     assert run(["status", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rows"] == []
     assert time.perf_counter() - started < 10
+
+
+@pytest.mark.parametrize("arguments", [[], ["runs"]])
+def test_a_group_without_a_command_answers_with_its_help(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == ExitCode.USAGE
+    told = capsys.readouterr()
+    assert told.err.startswith("Usage: qts")
+    assert "error:" not in told.err
+    assert told.out == ""
