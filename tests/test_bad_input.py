@@ -267,7 +267,7 @@ def test_without_a_run_predict_says_how_to_make_one(study: Study, qts: Cli) -> N
 
 
 def test_an_unknown_run_is_refused_by_name(qts: Cli) -> None:
-    qts.refuses("predict --run yesterday", ExitCode.INPUT, 'no run "yesterday"', hint="qts status")
+    qts.refuses("predict --run yesterday", ExitCode.INPUT, 'no run "yesterday"', hint="qts runs list")
 
 
 # 4 - an empty file
