@@ -99,7 +99,7 @@ def trade(folder: Path, what: str) -> dict[str, object]:
         if what != "grid":
             return [run_backtest(market, scores, config)]
         changes = [dict(zip(GRID, values, strict=True)) for values in product(*GRID.values())]
-        return run_grid(market, scores, config, changes)
+        return run_grid(market, scores, [config.model_copy(update=change) for change in changes])
 
     scored, load_took = timed(load)
     (market, scores), market_took = timed(lambda: scored.market(config))

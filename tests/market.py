@@ -6,6 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from qts.config import LoadedConfig
+
 N_INSTRUMENTS, N_DAYS = 9, 90
 DAYS = np.arange("2024-01-01", N_DAYS, dtype="datetime64[D]")
 
@@ -76,3 +78,8 @@ def write_market(folder: Path, config: str = CONFIG) -> Path:
     (folder / "mine.toml").write_text(FACTOR_SET)
     (folder / "qts.toml").write_text(config)
     return folder / "qts.toml"
+
+
+def in_other_runs(loaded: LoadedConfig) -> LoadedConfig:
+    """Return a config whose runs lie elsewhere, so that nothing trained before is found."""
+    return loaded.changed({"store.runs": str(loaded.config.store.runs) + "-others"}, "test")

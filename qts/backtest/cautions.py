@@ -59,7 +59,7 @@ def _ties(ranking: Ranking, config: BacktestConfig) -> str:
     n_rows = len(ranking.scores) - config.lag
     n_days, n_tied = (
         np.count_nonzero(ranking.n_scored[:n_rows]),
-        np.count_nonzero(ranking.tied_share()[:n_rows] > MANY_TIED),
+        np.count_nonzero(ranking.tied_share[:n_rows] > MANY_TIED),
     )
     return f"{TIED} on {n_tied:,} of {n_days:,} days: the choice there is by name" if n_tied else ""
 

@@ -1,7 +1,6 @@
 """Scores and a market in, a result out; for one config or for a grid of them."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -31,21 +30,19 @@ def run_backtest(
 def run_grid(
     market: Market,
     scores: np.ndarray,
-    config: BacktestConfig,
-    changes: Sequence[Mapping[str, Any]],
+    configs: Sequence[BacktestConfig],
     *,
     days_per_year: float = 252,
 ) -> list[BacktestResult]:
-    """Return a result for each set of changed keys, as `{"top_k": 30}`; what does not differ is prepared once."""
+    """Return a result for each config; what does not differ is prepared once."""
     ranking = Ranking(_checked(market, scores))
     prepared: dict[tuple[object, ...], Prepared] = {}
     results = []
-    for change in changes:
-        changed = BacktestConfig.model_validate({**config.model_dump(), **change})
-        key = preparation_key(changed)
+    for config in configs:
+        key = preparation_key(config)
         if key not in prepared:
-            prepared[key] = prepare(market, changed)
-        results.append(_run(prepared[key], ranking, changed, days_per_year))
+            prepared[key] = prepare(market, config)
+        results.append(_run(prepared[key], ranking, config, days_per_year))
     return results
 
 

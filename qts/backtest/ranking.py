@@ -41,8 +41,9 @@ class Ranking:
         """Return the columns of the names with a score."""
         return self.order[row, : self.n_scored[row]]
 
+    @cached_property
     def tied_share(self) -> np.ndarray:
-        """Return (n_days,) the share of scores that another name has too; NaN on days without scores."""
+        """(n_days,) the share of scores that another name has too; NaN on days without scores."""
         ordered = np.take_along_axis(self.scores, self.order, axis=1)
         equal = ordered[:, 1:] == ordered[:, :-1]
         is_tied = np.zeros(ordered.shape, dtype=bool)

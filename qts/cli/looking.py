@@ -109,7 +109,5 @@ def explain(
         ):
             progress.note(note)
     rows = explain_rows(result.report)
-    if session.json:
-        session.show("explain", {"rows": rows, **explain_summary(result.report), "files": list(result.files)}, "")
-    else:
-        session.show_rows("explain", rows, format_)
+    payload = {"rows": rows, **explain_summary(result.report), "files": list(result.files)}
+    session.show_result("explain", payload, rows, format_)

@@ -92,10 +92,7 @@ def _eval_factors(
         for note in (*notes, *(f"wrote {file}" for file in result.files)):
             progress.note(note)
     rows = factor_rows(result.report, sort)
-    if session.json:
-        session.show("eval", {"rows": rows, **payload, "files": list(result.files)}, "")
-    else:
-        session.show_rows("eval", rows, format_)
+    session.show_result("eval", {"rows": rows, **payload, "files": list(result.files)}, rows, format_)
 
 
 @command(

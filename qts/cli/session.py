@@ -80,6 +80,13 @@ class Session:
         """Return whether rows are shown to a person, who wants few columns."""
         return not self.json and (format_ or ("table" if sys.stdout.isatty() else "csv")) == "table"
 
+    def show_result(self, command: str, payload: Mapping[str, Any], rows: Any, format_: str | None) -> None:  # noqa: ANN401 - as show_rows
+        """Print one object for programs that ask for it, else rows in a format."""
+        if self.json:
+            self.show(command, payload, "")
+        else:
+            self.show_rows(command, rows, format_)
+
     def show_rows(self, command: str, rows: Any, format_: str | None = None, out: Path | None = None) -> None:  # noqa: ANN401 - rows or a table
         """Print rows in a format; by default a table on a terminal, else CSV."""
         from qts.rendering.rows import FORMATS, to_table

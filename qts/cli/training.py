@@ -106,13 +106,10 @@ def tune(
         result = work(loaded, progress)
         for line in result.lines():
             progress.note(line)
-    if session.json:
-        payload = {"folder": result.folder, "up_to_date": result.is_up_to_date, "complete": result.is_whole,
-                   "best": vars(result.best), "best_config": result.best_config, "rows": result.rows(),
-                   "seconds": result.seconds}  # fmt: skip
-        session.show("tune", payload, "")
-    else:
-        session.show_rows("tune", result.rows(brief=session.draws_table(format_)), format_)
+    payload = {"folder": result.folder, "up_to_date": result.is_up_to_date, "complete": result.is_whole,
+               "best": vars(result.best), "best_config": result.best_config, "rows": result.rows(),
+               "seconds": result.seconds}  # fmt: skip
+    session.show_result("tune", payload, result.rows(brief=session.draws_table(format_)), format_)
 
 
 @command(
@@ -139,12 +136,9 @@ def walk(
         result = work(loaded, progress)
         for line in result.lines():
             progress.note(line)
-    if session.json:
-        payload = {"folder": result.folder, "scores": result.scores, "up_to_date": result.is_up_to_date,
-                   "overall": vars(result.overall), "rows": result.rows(), "seconds": result.seconds}  # fmt: skip
-        session.show("walk", payload, "")
-    else:
-        session.show_rows("walk", result.rows(brief=is_shown), format_)
+    payload = {"folder": result.folder, "scores": result.scores, "up_to_date": result.is_up_to_date,
+               "overall": vars(result.overall), "rows": result.rows(), "seconds": result.seconds}  # fmt: skip
+    session.show_result("walk", payload, result.rows(brief=is_shown), format_)
 
 
 @command(

@@ -39,12 +39,11 @@ class SeriesStats:
     """Share of days above 0."""
 
 
-def describe(daily: np.ndarray, lag: int, *, draws: int = 1000, seed: int = 0, block: int | None = None) -> SeriesStats:
+def describe(daily: np.ndarray, lag: int, *, draws: int = 1000, seed: int = 0) -> SeriesStats:
     """Return the figures of a series (n_days,) whose days are alike up to `lag` days apart.
 
     Days without a finite value are left out of every figure, but keep their places: lags and blocks count days of the
-    series. What a series is too short or too even for is NaN: an interval takes two blocks. `block` None: what `block_length`
-    says; no draws: no interval.
+    series. What a series is too short or too even for is NaN: an interval takes two blocks. No draws: no interval.
     """
     known = daily[np.isfinite(daily)]
     n = len(known)
@@ -52,8 +51,7 @@ def describe(daily: np.ndarray, lag: int, *, draws: int = 1000, seed: int = 0, b
     std = _spread(known) if n > 1 else float("nan")
     t = safe_ratio(mean, newey_west_error(daily, lag))
     skew, kurtosis = _shape(known - mean, mean)
-    block = block or block_length(len(daily), lag)
-    low, high = interval(bootstrap_means(daily, len(daily), draws, seed, block))
+    low, high = interval(bootstrap_means(daily, len(daily), draws, seed, block_length(len(daily), lag)))
     positive = float((known > 0).mean()) if n else float("nan")
     return SeriesStats(
         n, mean, std, safe_ratio(mean, std), t, lag, erfc(abs(t) / sqrt(2)), skew, kurtosis, low, high, positive

@@ -8,6 +8,7 @@ import numpy as np
 
 from qts.daily_series import block_length, interval, newey_west_error, paired_bootstrap, safe_ratio
 from qts.errors import InputError
+from qts.evaluation.ic import daily_correlation
 
 MIN_DAYS = 20
 """Days that two series need in common."""
@@ -92,7 +93,7 @@ def compare_series(
         high=high,
         b_is_better=_share_above(means),
         effect_size=safe_ratio(difference, float(away[both].std(ddof=1))),
-        correlation=_correlation(left[both], right[both]),
+        correlation=float(daily_correlation(left[None], right[None], both[None])[0]),
     )
 
 
@@ -120,13 +121,6 @@ def _span(days: np.ndarray, values: np.ndarray) -> str:
 def _share_above(means: np.ndarray) -> float:
     known = means[np.isfinite(means)]
     return float((known > 0).mean() + (known == 0).mean() / 2) if len(known) else float("nan")
-
-
-def _correlation(a: np.ndarray, b: np.ndarray) -> float:
-    da, db = a - a.mean(), b - b.mean()
-    if a.min() == a.max() or b.min() == b.max():
-        return float("nan")
-    return float(da @ db / np.sqrt((da @ da) * (db @ db)))
 
 
 class _Absent:

@@ -194,33 +194,8 @@ class EvalReport:
         """Days that the label's return is over; those of the default label where the context does not tell."""
         return held_days(int(self.context.get("label_ahead", 2)), int(self.context.get("label_begin", 1)))
 
-    def by_year(self) -> list[tuple[int, int, float, float]]:
-        """Return year, days with an IC, mean IC, mean RankIC."""
-        years = self.days.astype("datetime64[Y]").astype(int) + 1970
-        return [
-            (
-                int(year),
-                int((~np.isnan(self.ic[years == year])).sum()),
-                _mean(self.ic[years == year]),
-                _mean(self.rank_ic[years == year]),
-            )
-            for year in np.unique(years)
-        ]
-
-    def by_month(self) -> tuple[list[int], np.ndarray]:
-        """Return the years and (n_years, 12) mean RankIC, NaN for months without one."""
-        months = self.days.astype("datetime64[M]").astype(int)
-        first = int(months.min()) // 12
-        table = np.full((int(months.max()) // 12 - first + 1, 12), np.nan)
-        for month in np.unique(months):
-            table[month // 12 - first, month % 12] = _mean(self.rank_ic[months == month])
-        return [1970 + first + at for at in range(len(table))], table
-
-    def mean_by_group(self) -> np.ndarray:
-        """Return (n_groups,) mean over days of the groups' mean labels, the highest scores first."""
-        return np.array([_mean(self.quantiles[:, at]) for at in range(self.quantiles.shape[1])])
-
-
-def _mean(values: np.ndarray) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")
+    @property
+    def label_horizon(self) -> HorizonFigures | None:
+        """The holding period that the label is the return of, or else the shortest; None if there is none."""
+        same = [one for one in self.horizons if one.horizon == self.held_days]
+        return next(iter(same or self.horizons), None)

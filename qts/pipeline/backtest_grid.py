@@ -42,8 +42,8 @@ def run_grid(
     for places in alike.values():  # a point of the grid spans the days that it would alone
         config = configs[places[0]].config
         market, scores_grid = subject.scored.market(config.backtest)
-        some = [changes[at] for at in places]
-        results = trade_grid(market, scores_grid, config.backtest, some, days_per_year=config.eval.days_per_year)
+        some = [configs[at].config.backtest for at in places]
+        results = trade_grid(market, scores_grid, some, days_per_year=config.eval.days_per_year)
         for at, result in zip(places, results, strict=True):
             span = {"first": str(result.days[0]), "last": str(result.days[-1]), "n_days": len(result.days)}
             values = {key: to_json(value) if isinstance(value, list) else value for key, value in changes[at].items()}

@@ -6,9 +6,8 @@ from math import nan
 import numpy as np
 import pyarrow as pa
 
-from qts.columns import DATETIME, INSTRUMENT, LABEL, SCORE
-from qts.evaluation import daily_ic, summarise
-from qts.pipeline.weights import column_of
+from qts.evaluation import summarise
+from qts.pipeline.scored import ScoredStore, sort_scores
 from qts.store import Store
 
 
@@ -34,10 +33,5 @@ class Figures:
 
 def judge(table: pa.Table, store: Store, min_names: int) -> Figures:
     """Return what scores are worth; a table of instrument, datetime, score."""
-    dates = table[DATETIME].to_numpy().astype("datetime64[D]")
-    names = np.array(table[INSTRUMENT].to_pylist(), dtype=str)
-    label = column_of(store, LABEL, names, dates)
-    days, day = np.unique(dates, return_inverse=True)
-    score = table[SCORE].to_numpy().astype(np.float64)
-    ic, rank_ic = daily_ic(day, score, label, len(days), min_names)
+    _, ic, rank_ic = ScoredStore(store, sort_scores(table, store)).daily_ics(min_names)
     return Figures(*summarise(ic), *summarise(rank_ic), int(np.isfinite(ic).sum()), table.num_rows)

@@ -98,7 +98,7 @@ def _summary(run: Run, loaded: LoadedConfig, progress: Progress) -> dict[str, An
     """Return a run's figures, backtest included, from its report if that is of what is there now; none if it has no weights."""
     store = open_store(loaded.path(loaded.config.store.path))
     try:
-        found = read_summary(run.folder, run_made_of(loaded, store, run))
+        found = read_summary(run.folder, lambda: run_made_of(loaded, store, run))
         if NEEDED not in found:
             progress.note(f"report {run.name}")
             found = _judged(run, loaded, store, progress)
@@ -113,7 +113,7 @@ def _judged(run: Run, loaded: LoadedConfig, store: Store, progress: Progress) ->
         return dict(evaluate(loaded, progress, run=str(run.folder), trades=True).document.summary)
     except DataCheckError as error:  # its report is written all the same
         progress.warn(f"{run.name}: {error.message}")
-        return read_summary(run.folder, run_made_of(loaded, store, run))
+        return read_summary(run.folder, lambda: run_made_of(loaded, store, run))
 
 
 def _daily_sharpe(summary: dict[str, Any], loaded: LoadedConfig) -> float:

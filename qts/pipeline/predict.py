@@ -54,6 +54,12 @@ def kept_scores(run: Run, store: Store) -> pa.Table | None:
         return None
 
 
+def scores_of(run: Run, store: Store, loaded: LoadedConfig, progress: Progress) -> pa.Table:
+    """Return the scores of a run's test segment; kept ones that were made of other data or weights are made anew."""
+    kept = kept_scores(run, store)
+    return predict_run(loaded, progress, run=str(run.folder)).scores if kept is None else kept
+
+
 @dataclass(frozen=True)
 class PredictResult:
     """Scores and where they came from."""

@@ -4,12 +4,11 @@ from datetime import timedelta
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from qts.config import LoadedConfig
-from qts.evaluation import EvalReport, daily_ic, find_drift
+from qts.evaluation import EvalReport, find_drift
 from qts.evaluation.results import Drift
-from qts.pipeline.predict import data_print, kept_scores, predict_run, score_span
+from qts.pipeline.predict import data_print, score_span, scores_of
 from qts.pipeline.run_record import runs_folder, seeds_of
 from qts.pipeline.scored import ScoredStore, sort_scores
 from qts.pipeline.subject import Subject, made_of, subject_of
@@ -22,7 +21,7 @@ def run_subject(loaded: LoadedConfig, progress: Progress, name: str | None) -> S
     """Return the test scores of a run, the latest unless named."""
     store = open_store(loaded.path(loaded.config.store.path))
     run = open_run(runs_folder(loaded), name)
-    table = _scores_of(run, store, loaded, progress)
+    table = scores_of(run, store, loaded, progress)
     return subject_of(loaded, store, table, _origin(run), run.folder, run, data_print(run, store).decode())
 
 
@@ -40,12 +39,6 @@ def _origin(run: Run) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _scores_of(run: Run, store: Store, loaded: LoadedConfig, progress: Progress) -> pa.Table:
-    """Return the run's scores; those kept of other data are made anew, for the labels are of this store."""
-    kept = kept_scores(run, store)
-    return predict_run(loaded, progress, run=str(run.folder)).scores if kept is None else kept
-
-
 def drift_of(subject: Subject, loaded: LoadedConfig, report: EvalReport, progress: Progress) -> Drift | None:
     """Return how a run does after its test segment; None, with a warning, if there is no run or no labelled day follows."""
     store, calendar = subject.store, subject.scored.calendar
@@ -54,9 +47,8 @@ def drift_of(subject: Subject, loaded: LoadedConfig, report: EvalReport, progres
         return None
     span = (report.days[-1].item() + timedelta(days=1), calendar[-1].item())
     table, _, _ = score_span(subject.run, store, span, loaded, progress)
-    rows = ScoredStore(store, sort_scores(table, store)).signal(loaded.config.eval)
-    _, rank_ic = daily_ic(rows.day, rows.score, rows.label, len(rows.days), loaded.config.eval.min_names)
+    days, _, rank_ic = ScoredStore(store, sort_scores(table, store)).daily_ics(loaded.config.eval.min_names)
     if np.isnan(rank_ic).all():
         progress.warn(f"no day after {report.days[-1]} has labels yet: nothing to compare with the test segment")
         return None
-    return find_drift(report.rank_ic, rows.days, rank_ic, loaded.config.eval, lag=report.held_days - 1)
+    return find_drift(report.rank_ic, days, rank_ic, loaded.config.eval, lag=report.held_days - 1)

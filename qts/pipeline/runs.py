@@ -1,6 +1,7 @@
 """What was trained: a row a run, and one run in detail."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +42,15 @@ def _row(record: dict[str, Any], summary: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def read_summary(folder: Path, made_of: str | None) -> dict[str, Any]:
+def read_summary(folder: Path, made_of: Callable[[], str]) -> dict[str, Any]:
     """Return the figures of a run's report; none if there is no report, or one that was not made of these things.
 
     They are the scores, the store's tables, how they are judged, and the version: figures of something else are stale.
+    Their hash takes reading the weights, so it is asked for last.
     """
     try:
         content = json.loads((folder / REPORT).read_text(encoding="utf-8"))
-        fits = content["schema"] == SCHEMA and content["context"]["made_of"] == made_of
+        fits = content["schema"] == SCHEMA and content["context"]["made_of"] == made_of()
         return dict(content["summary"]) if fits else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
@@ -59,7 +61,7 @@ def _summary_of(run: Run, loaded: LoadedConfig, store: Store | None) -> dict[str
     if store is None or run.record["state"] != "done":
         return {}
     try:
-        return read_summary(run.folder, run_made_of(loaded, store, run))
+        return read_summary(run.folder, lambda: run_made_of(loaded, store, run))
     except StoreError:  # its weights are gone
         return {}
 

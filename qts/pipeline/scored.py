@@ -11,6 +11,7 @@ from qts.backtest.market import Market, positive
 from qts.columns import ADJ_FACTOR, CLOSE, DATETIME, HIGH, INSTRUMENT, LABEL, LOW, OPEN, SCORE, VOLUME, VWAP
 from qts.config import BacktestConfig, EvalConfig
 from qts.errors import ConfigError, InputError
+from qts.evaluation.ic import daily_ic
 from qts.evaluation.signal import Prices, Signal
 from qts.expr.lookback import begin_of
 from qts.expr.parse import parse
@@ -153,7 +154,7 @@ class ScoredStore:
         if self.store.manifest.universe is not None:
             n_expected, n_missing = self._expected(days)
         return Signal(
-            self.calendar[days], rows.instruments, day, rows.instrument, rows.score, self._labels(), prices, groups,
+            self.calendar[days], rows.instruments, day, rows.instrument, rows.score, self.labels(), prices, groups,
             n_expected, n_missing, self.store.manifest.label.ahead, self.label_begin,
         )  # fmt: skip
 
@@ -162,7 +163,12 @@ class ScoredStore:
         """Days after the score on which the label's return begins."""
         return begin_of(parse(self.store.manifest.label.expressions[LABEL]))
 
-    def _labels(self) -> np.ndarray:
+    def daily_ics(self, min_names: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the days that have a row, and IC and RankIC of the scores and the raw label on each, (n_days,) all."""
+        days, day = np.unique(self.rows.day, return_inverse=True)
+        return self.calendar[days], *daily_ic(day, self.rows.score, self.labels(), len(days), min_names)
+
+    def labels(self) -> np.ndarray:
         """Return (n_rows,) raw labels of the rows, NaN where the store has none."""
         rows = self.rows
         first, last = (self.calendar[day].item() for day in (rows.first, rows.last))

@@ -19,7 +19,7 @@ from qts.pipeline.features import make_recipe, needed_segments, refuse_stale_sto
 from qts.pipeline.figures import Figures, judge
 from qts.pipeline.folds import Fold, make_folds
 from qts.pipeline.hushed import Hushed
-from qts.pipeline.predict import data_print, kept_scores, predict_run
+from qts.pipeline.predict import data_print, kept_scores, scores_of
 from qts.pipeline.run_record import runs_folder
 from qts.pipeline.tasks import run_tasks
 from qts.pipeline.train import model_options, train_run
@@ -206,9 +206,7 @@ class _Walk:
             self._announce(item)
         loaded = self.place.configs[item.number - 1]
         run = train_run(loaded, self.hushed).run
-        table = kept_scores(run, self.store)
-        if table is None:
-            table = predict_run(loaded, self.hushed, run=str(run.folder)).scores
+        table = scores_of(run, self.store, loaded, self.hushed)
         best: dict[str, Any] = {
             name: _finite(run.record["best"][name]) for name in ("valid_loss", "valid_ic", "valid_rank_ic")
         }

@@ -10,9 +10,8 @@ from qts.backtest.results import BacktestResult, Columns
 from qts.backtest.risk import compounded
 from qts.backtest.statistics import STATISTICS
 from qts.columns import DATETIME
-from qts.daily_series import drawdown
 from qts.rendering.document import Chapter, Column, Figure, Plot, Sheet, Trace
-from qts.rendering.series import Data, day_names, grown, month_plot, rounded
+from qts.rendering.series import Data, day_names, fallen, grown, month_plot, rounded
 from qts.rendering.trading_chapters import trading_chapters
 
 WINDOW = 250
@@ -131,17 +130,13 @@ def _excess_plots(accounts: Columns) -> tuple[Plot, ...]:
 
 
 def _drawdown_plot(accounts: Columns) -> Plot:
-    data: Data = {"datetime": day_names(accounts[DATETIME]), "portfolio": rounded(_falls_of(accounts["net_return"]))}
+    data: Data = {"datetime": day_names(accounts[DATETIME]), "portfolio": rounded(fallen(accounts["net_return"]))}
     traces = [Trace("portfolio", "portfolio", "area", colour=_COLOURS["net_return"])]
     for column, name in BENCHMARKS.items():
         if has_any(accounts[column]):
-            data[column] = rounded(_falls_of(accounts[column]))
+            data[column] = rounded(fallen(accounts[column]))
             traces.append(Trace(name, column, colour=_COLOURS[column]))
     return Plot("drawdown", "Fall from the peak", data, "datetime", tuple(traces), kind="percent")
-
-
-def _falls_of(returns: np.ndarray) -> np.ndarray:
-    return drawdown(np.nan_to_num(returns))
 
 
 def _falls(accounts: Columns) -> Sheet:

@@ -6,9 +6,10 @@ import numpy as np
 
 from qts.evaluation import EvalReport
 from qts.evaluation.results import FactorPortfolio, GroupFigures, HorizonFigures, Persistence
+from qts.evaluation.series import mean_of_known
 from qts.rendering.document import Chapter, Column, Plot, Sheet, Trace
 from qts.rendering.ic_chapters import mean_bars
-from qts.rendering.series import Data, by_period, day_names, mean_of, rounded, so_far
+from qts.rendering.series import Data, by_period, day_names, rounded, so_far
 from qts.rendering.stats_table import standard_error, stats_cells, stats_sheet
 
 N_BARS = 40
@@ -16,12 +17,6 @@ N_BARS = 40
 
 N_WORST = 10
 """Days that the table of thin days holds."""
-
-
-def label_horizon(report: EvalReport) -> HorizonFigures | None:
-    """Return the holding period that the label is the return of, or else the shortest; None if there is none."""
-    same = [one for one in report.horizons if one.horizon == report.held_days]
-    return next(iter(same or report.horizons), None)
 
 
 def _group_names(n_groups: int) -> list[str]:
@@ -34,8 +29,8 @@ def group_chapter(report: EvalReport) -> Chapter:
     blocks: list[Sheet | Plot | str] = []
     if any(np.isfinite(one.group_mean).any() for one in report.horizons):
         blocks += [_group_sheet(report.horizons), _group_plot(report.horizons)]
-    if (held := label_horizon(report)) is not None and np.isfinite(held.group_mean).any():
-        blocks += [_curves(held)]
+    if (held := report.label_horizon) is not None and np.isfinite(held.group_mean).any():
+        blocks += [_growth(report.horizons, float(report.context.get("days_per_year", 252))), _curves(held)]
     about = "Each day's names are cut into groups of equal size by score; group 1 holds the highest scores."
     return Chapter("Score groups", (*blocks, _spread(report)), about)
 
@@ -57,6 +52,21 @@ def _group_sheet(horizons: tuple[HorizonFigures, ...]) -> Sheet:
         "order with their means: 1 where higher scores always earned more."
     )
     return Sheet("group_means", columns, [*rows, ends, order], "Mean return by score group and days held", about)
+
+
+def _growth(horizons: tuple[HorizonFigures, ...], days_per_year: float) -> Sheet:
+    """Return what each group's holdings grew by a year, as the curves have it, for every holding period."""
+    names = _group_names(horizons[0].curves.shape[1])
+    columns = (
+        Column("group", "group", "text"),
+        *(Column(f"h{one.horizon}", f"{one.horizon} d", "percent") for one in horizons),
+    )
+    growth = {f"h{one.horizon}": one.curves[-1] ** (days_per_year / max(len(one.days) - 1, 1)) - 1 for one in horizons}
+    rows = [
+        {"group": name, **{key: float(values[at]) for key, values in growth.items()}} for at, name in enumerate(names)
+    ]
+    about = "Compounded a year, before cost: names are held for so many days, and a part of the holdings is renewed each day."
+    return Sheet("group_growth", columns, rows, "Compounded return by score group and days held", about)
 
 
 def _group_plot(horizons: tuple[HorizonFigures, ...]) -> Plot:
@@ -165,7 +175,7 @@ def persistence_chapter(report: EvalReport) -> Chapter:
     months = by_period(report.days, "M")
     data: Data = {"month": [name for name, _ in months]}
     for one in report.persistence:
-        data[f"lag{one.lag}"] = rounded([mean_of(one.autocorrelation[days]) for _, days in months])
+        data[f"lag{one.lag}"] = rounded([mean_of_known(one.autocorrelation[days]) for _, days in months])
     traces = tuple(Trace(f"{one.lag} d", f"lag{one.lag}") for one in report.persistence)
     title = "Rank autocorrelation, mean of each month"
     plot = Plot("autocorrelation", title, data, "month", traces, kind="fixed")
@@ -181,8 +191,10 @@ def _persistence_sheet(persistence: tuple[Persistence, ...]) -> Sheet:
     )
     rows = []
     for one in persistence:
-        turnover = {f"turnover_{name}": mean_of(one.turnover[:, at]) for at, name in enumerate(_group_names(n_groups))}
-        rows.append({"lag": one.lag, "autocorrelation": mean_of(one.autocorrelation), **turnover})
+        turnover = {
+            f"turnover_{name}": mean_of_known(one.turnover[:, at]) for at, name in enumerate(_group_names(n_groups))
+        }
+        rows.append({"lag": one.lag, "autocorrelation": mean_of_known(one.autocorrelation), **turnover})
     about = "Share of a score group's names that were not in it so many days before, mean over days."
     return Sheet("persistence", columns, rows, "By days between", about)
 

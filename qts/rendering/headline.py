@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from qts.evaluation import EvalReport
 from qts.rendering.document import Column, Figure, Kind, Sheet
-from qts.rendering.group_chapters import label_horizon
 
 
 class Told(NamedTuple):
@@ -77,7 +76,7 @@ def _derived(report: EvalReport) -> dict[str, float]:
         figures |= {"rank_ic_low": rank_ic.low, "rank_ic_high": rank_ic.high}
     if (spread := report.statistics.get("spread")) is not None:
         figures |= {"spread_bps": 1e4 * spread.mean, "spread_t": spread.t}
-    if (held := label_horizon(report)) is not None:
+    if (held := report.label_horizon) is not None:
         figures["monotonicity"] = held.monotonicity
     if len(report.neutral) > 1:
         figures["neutral_rank_ic"] = report.neutral[-1].rank_ic.mean

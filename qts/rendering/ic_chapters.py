@@ -6,14 +6,15 @@ import numpy as np
 
 from qts.daily_series import SeriesStats
 from qts.evaluation import EvalReport
+from qts.evaluation.ic import summarise
 from qts.evaluation.results import Drift, HorizonFigures
+from qts.evaluation.series import mean_of_known
 from qts.rendering.document import Chapter, Column, Plot, Sheet, Trace
 from qts.rendering.series import (
     Data,
     by_period,
     day_names,
     histogram,
-    mean_of,
     month_plot,
     moving_mean,
     rounded,
@@ -185,21 +186,16 @@ def _year_sheet(report: EvalReport) -> Sheet:
 def _year(report: EvalReport, days: np.ndarray) -> dict[str, float]:
     ic, rank_ic = report.ic[days], report.rank_ic[days]
     known = rank_ic[~np.isnan(rank_ic)]
+    (mean, ratio), (rank_mean, rank_ratio) = summarise(ic), summarise(rank_ic)
     return {
         "n_days": len(known),
-        "ic": mean_of(ic),
-        "icir": mean_of(ic) / _std(ic),
-        "rank_ic": mean_of(rank_ic),
-        "rank_icir": mean_of(rank_ic) / _std(rank_ic),
+        "ic": mean,
+        "icir": ratio,
+        "rank_ic": rank_mean,
+        "rank_icir": rank_ratio,
         "positive": float((known > 0).mean()) if len(known) else math.nan,
-        "spread_bps": 1e4 * mean_of(report.spread[days]),
+        "spread_bps": 1e4 * mean_of_known(report.spread[days]),
     }
-
-
-def _std(values: np.ndarray) -> float:
-    known = values[~np.isnan(values)]
-    std = float(known.std(ddof=1)) if len(known) > 1 else math.nan
-    return std if std > 0 else math.nan
 
 
 def neutral_chapter(report: EvalReport) -> Chapter | None:

@@ -17,7 +17,7 @@ __all__ = ["REPORT_SCHEMA", "document_lines", "document_to_json", "write_report"
 
 
 def document_to_json(document: Document) -> dict[str, Any]:
-    """Return a document as JSON can say it, by REPORT_SCHEMA; NaN and infinities are null, numbers are not rounded."""
+    """Return a document as JSON can say it, by REPORT_SCHEMA; NaN and infinities are null."""
     return {
         "schema": document.schema,
         "title": document.title,

@@ -65,7 +65,7 @@ REPORT_SCHEMA: dict[str, Any] = {
         ),
     },
     **_closed(
-        "a report; numbers are not rounded, null stands for what is missing or not finite",
+        "a report; numbers of plots have 5 digits, others are not rounded; null stands for what is missing or not finite",
         schema={"description": "kind of report and its version", "type": "string", "pattern": r"^qts\.[a-z_]+/[0-9]+$"},
         title=_TEXT,
         warnings={"description": "what a reader must know first", "type": "array", "items": _TEXT},

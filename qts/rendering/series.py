@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from qts.daily_series import drawdown
+from qts.evaluation.series import mean_of_known
 from qts.rendering.document import Kind, Plot
 
 Data = dict[str, Sequence[Any]]
@@ -25,12 +27,6 @@ def day_names(days: np.ndarray) -> list[str]:
     return [str(day) for day in days.astype("datetime64[D]")]
 
 
-def mean_of(values: np.ndarray) -> float:
-    """Return the mean of what is not NaN, NaN if nothing is."""
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else math.nan
-
-
 def so_far(values: np.ndarray) -> np.ndarray:
     """Return (n_days,) sums up to each day; a day without a value adds nothing."""
     return np.cumsum(np.nan_to_num(values))
@@ -39,6 +35,11 @@ def so_far(values: np.ndarray) -> np.ndarray:
 def grown(returns: np.ndarray) -> np.ndarray:
     """Return (n_days,) what 1 has become at the end of each day, compounded; a day without a return adds nothing."""
     return np.cumprod(1 + np.nan_to_num(returns))
+
+
+def fallen(returns: np.ndarray) -> np.ndarray:
+    """Return (n_days,) how far what 1 has become lies below its peak; a day without a return adds nothing."""
+    return drawdown(np.nan_to_num(returns))
 
 
 def moving_mean(values: np.ndarray, width: int) -> np.ndarray:
@@ -67,7 +68,7 @@ def month_plot(
     values: np.ndarray,
     *,
     kind: Kind = "fixed",
-    reduce: Callable[[np.ndarray], float] = mean_of,
+    reduce: Callable[[np.ndarray], float] = mean_of_known,
 ) -> Plot:
     """Return a heat map with a row a year and a column a month."""
     months = dict(by_period(days, "M"))

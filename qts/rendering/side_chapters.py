@@ -7,13 +7,11 @@ import numpy as np
 
 from qts.backtest.results import BacktestResult
 from qts.backtest.statistics import STATISTICS
-from qts.daily_series import drawdown
 from qts.evaluation import EvalReport
 from qts.rendering.cells import flat
 from qts.rendering.document import Chapter, Column, Document, Kind, Plot, Sheet, Trace
-from qts.rendering.group_chapters import label_horizon
 from qts.rendering.headline import FIGURES, headline
-from qts.rendering.series import Data, day_names, grown, rounded, so_far
+from qts.rendering.series import Data, day_names, fallen, grown, rounded, so_far
 from qts.rendering.timeline import score_timeline
 
 SCHEMA = "qts.side_by_side/1"
@@ -160,7 +158,7 @@ def _cumulative(names: Sequence[str], reports: Sequence[EvalReport]) -> Plot:
 
 def _groups(names: Sequence[str], reports: Sequence[EvalReport]) -> tuple[Plot, ...]:
     """Return mean returns by score group as bars side by side; nothing where a run has none, or another number of groups."""
-    held = [label_horizon(report) for report in reports]
+    held = [report.label_horizon for report in reports]
     means = [one.group_mean / one.horizon for one in held if one is not None]
     if len(means) < len(reports) or len({len(one) for one in means}) > 1:
         return ()
@@ -179,15 +177,11 @@ def _curves(names: Sequence[str], backtests: Sequence[BacktestResult | None]) ->
     if all(one is None for one in returns):
         return ()
     both = list(zip(backtests, returns, strict=True))
-    value, falls = ([None if not a or r is None else (a.days, of(r)) for a, r in both] for of in (grown, _falls))
+    value, falls = ([None if not a or r is None else (a.days, of(r)) for a, r in both] for of in (grown, fallen))
     return (
         _overlaid("net_value", "What 1 became, after cost", names, value, is_log=True),
         _overlaid("drawdown", "Fall from the peak", names, falls, kind="percent"),
     )
-
-
-def _falls(returns: np.ndarray) -> np.ndarray:
-    return drawdown(np.nan_to_num(returns))
 
 
 def _warnings(names: Sequence[str], reports: Sequence[EvalReport]) -> tuple[str, ...]:

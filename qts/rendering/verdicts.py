@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from qts.daily_series import SeriesStats
 from qts.evaluation import EvalReport
-from qts.rendering.group_chapters import label_horizon
-from qts.rendering.series import by_period, mean_of
+from qts.evaluation.series import mean_of_known
+from qts.rendering.series import by_period
 
 T_BEYOND_CHANCE = 1.96
 """|t| from which on a mean is told from 0, if its interval leaves 0 out too: 5 % of worthless series get there."""
@@ -93,7 +93,7 @@ def _disagree(report: EvalReport) -> str:
 
 
 def _years(report: EvalReport) -> str:
-    means = {year: mean_of(report.rank_ic[days]) for year, days in by_period(report.days, "Y")}
+    means = {year: mean_of_known(report.rank_ic[days]) for year, days in by_period(report.days, "Y")}
     known = {year: mean for year, mean in means.items() if not math.isnan(mean)}
     if len(known) < SOME_YEARS:
         return ""
@@ -122,7 +122,7 @@ def _neutral(report: EvalReport) -> str:
 
 
 def _monotonicity(report: EvalReport) -> str:
-    held = label_horizon(report)
+    held = report.label_horizon
     if held is None or len(held.group_mean) < 3 or math.isnan(held.monotonicity) or held.spread.n < FEWEST_DAYS:
         return ""
     order = (
@@ -135,7 +135,7 @@ def _monotonicity(report: EvalReport) -> str:
 
 
 def _cost(report: EvalReport) -> str:
-    held = label_horizon(report)
+    held = report.label_horizon
     if held is None or math.isnan(held.spread.mean) or held.spread.n < FEWEST_DAYS:
         return ""
     period = f"{held.horizon} day{'s' * (held.horizon > 1)}"
@@ -154,7 +154,7 @@ def _cost(report: EvalReport) -> str:
 
 
 def _holding(report: EvalReport) -> str:
-    held = label_horizon(report)
+    held = report.label_horizon
     known = [one for one in report.horizons if not math.isnan(one.break_even_bps)]
     best = max(known, key=lambda one: one.break_even_bps, default=None)
     if best is None or held is None or best.horizon == held.horizon:

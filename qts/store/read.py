@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 
 import duckdb
@@ -15,6 +16,9 @@ from qts.errors import StoreError
 from qts.expr.sql import quote_name, quote_text
 from qts.registry import unknown_name_hint
 from qts.store.manifest import PREVIOUS, Dataset, Manifest, read_manifest
+
+Keys = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]
+"""Instruments, each row's instrument and day, sorted by both, and the order that sorts the rows; None if they are sorted."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,16 @@ class Store:
 
     def calendar(self) -> np.ndarray:
         """Return the calendar as datetime64[D], ascending."""
+        return self._calendar
+
+    @cached_property
+    def _calendar(self) -> np.ndarray:
         return self._table(self.manifest.calendar, [DATETIME])[DATETIME].to_numpy().astype("datetime64[D]")
+
+    @cached_property
+    def _found_keys(self) -> dict[str, Keys]:
+        """Fingerprint of a dataset → its keys: a store is as of one manifest, so they are read once."""
+        return {}
 
     def read(self, columns: Sequence[str], first: date | None = None, last: date | None = None) -> PanelRows:
         """Return columns of the panel between two days, both included."""
@@ -75,14 +88,14 @@ class Store:
             low = np.searchsorted(calendar, np.datetime64(first, "D")) if first else 0
             high = np.searchsorted(calendar, np.datetime64(last, "D"), side="right") if last else len(calendar)
             bounds = (int(low), int(high))
-        instruments, instrument, day, order = self._keys(self.manifest.label, calendar)
+        instruments, instrument, day, order = self._keys(self.manifest.label)
         kept = np.ones(len(day), dtype=bool) if bounds is None else (day >= bounds[0]) & (day < bounds[1])
         values = np.empty((int(kept.sum()), len(columns)), dtype=np.float32, order="F")
         orders = {self.manifest.label.fingerprint: order}
         for at, column in enumerate(columns):
             dataset = self.dataset_of(column)
             if dataset.fingerprint not in orders:
-                orders[dataset.fingerprint] = self._order_like(dataset, calendar, instruments, instrument, day)
+                orders[dataset.fingerprint] = self._order_like(dataset, instruments, instrument, day)
             column_order = orders[dataset.fingerprint]
             whole = self._table(dataset, [column])[column].to_numpy()
             values[:, at] = (whole if column_order is None else whole[column_order])[kept]
@@ -90,12 +103,12 @@ class Store:
 
     def read_bars(self, columns: Sequence[str]) -> PanelRows:
         """Return fields of the bars, float64: a row a bar; raises StoreError for a field that they lack."""
-        calendar, bars = self.calendar(), self.manifest.bars
+        bars = self.manifest.bars
         for column in columns:
             if column not in self.manifest.fields:
                 hint = unknown_name_hint(column, list(self.manifest.fields))
                 raise StoreError(f'the bars have no field "{column}"', hint=hint)
-        instruments, instrument, day, order = self._keys(bars, calendar)
+        instruments, instrument, day, order = self._keys(bars)
         values = np.empty((len(day), len(columns)), order="F")
         for at, column in enumerate(columns):
             whole = self._table(bars, [column])[column].to_numpy()
@@ -106,7 +119,7 @@ class Store:
         """Return group column → (n_rows,) str, empty where missing, a row a bar in the order of `read_bars`."""
         if not names:
             return {}
-        order = self._keys(self.manifest.bars, self.calendar())[3]
+        order = self._keys(self.manifest.bars)[3]
         found = {}
         for name in names:
             if name not in self.manifest.groups:
@@ -127,10 +140,10 @@ class Store:
         return table[DATETIME].to_numpy().astype("datetime64[D]"), table[CLOSE].to_numpy().astype(np.float64)
 
     def _order_like(
-        self, dataset: Dataset, calendar: np.ndarray, instruments: np.ndarray, instrument: np.ndarray, day: np.ndarray
+        self, dataset: Dataset, instruments: np.ndarray, instrument: np.ndarray, day: np.ndarray
     ) -> np.ndarray | None:
         """Return the order of a dataset's rows; raises StoreError if they are not the label's."""
-        names, codes, days, order = self._keys(dataset, calendar)
+        names, codes, days, order = self._keys(dataset)
         if not (np.array_equal(names, instruments) and np.array_equal(codes, instrument) and np.array_equal(days, day)):
             raise StoreError("the store's datasets have different rows", hint="run: qts ingest --rescan")
         return order
@@ -175,10 +188,13 @@ class Store:
             reason = str(error).partition("\n")[0]
             raise StoreError(f"{file} is damaged: {reason}", hint="delete it, then run: qts ingest") from error
 
-    def _keys(
-        self, dataset: Dataset, calendar: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+    def _keys(self, dataset: Dataset) -> Keys:
         """Return instruments, each row's instrument and day, sorted by both, and the order that sorts; None if it is sorted."""
+        if dataset.fingerprint not in self._found_keys:
+            self._found_keys[dataset.fingerprint] = self._read_keys(dataset, self.calendar())
+        return self._found_keys[dataset.fingerprint]
+
+    def _read_keys(self, dataset: Dataset, calendar: np.ndarray) -> Keys:
         table = self._table(dataset, [INSTRUMENT, DATETIME])
         encoded = table[INSTRUMENT].unify_dictionaries().combine_chunks()
         names = encoded.dictionary.to_numpy(zero_copy_only=False).astype(str)

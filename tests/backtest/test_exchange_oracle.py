@@ -133,8 +133,9 @@ def test_an_order_is_dealt_in_full_or_has_a_reason(both: list[tuple[Case, Backte
 def test_a_grid_gives_what_single_backtests_give() -> None:
     market, scores, config = case_of(5)
     changes = [{"top_k": 3, "n_drop": 1}, {"rules": "qlib"}, {"deal_price": "open"}, {"lag": 2}, {}]
-    for change, together in zip(changes, run_grid(market, scores, config, changes), strict=True):
-        alone = run_backtest(market, scores, BacktestConfig.model_validate({**config.model_dump(), **change}))
+    configs = [BacktestConfig.model_validate({**config.model_dump(), **change}) for change in changes]
+    for changed, together in zip(configs, run_grid(market, scores, configs), strict=True):
+        alone = run_backtest(market, scores, changed)
         assert together.settings == alone.settings
         for name, column in alone.records.accounts.items():
             np.testing.assert_array_equal(together.records.accounts[name], column)

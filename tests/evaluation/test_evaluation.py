@@ -12,6 +12,9 @@ from qts.errors import InputError
 from qts.evaluation import EvalReport, daily_ic, evaluate_signal, find_drift, summarise
 from qts.evaluation.groups import ScoreGroups, ends
 from qts.evaluation.scored import ScoredDays
+from qts.rendering.document import Sheet
+from qts.rendering.ic_chapters import year_chapter
+from qts.rendering.series import month_plot
 from tests.evaluation.small_signal import plain_signal
 
 NAN = float("nan")
@@ -264,11 +267,14 @@ def test_half_the_spread_is_the_long_short_return() -> None:
 
 def test_months_and_years_gather_their_days() -> None:
     report = judge(*panel(n_days=70))
-    years, months = report.by_month()
-    assert years == [2024]
-    assert np.flatnonzero(~np.isnan(months[0])).tolist() == [0, 1, 2]
-    assert report.by_year()[0][1] == 70
-    assert report.by_year()[0][3] == pytest.approx(report.summary["rank_ic"])
+    months = month_plot("months", "RankIC", report.days, report.rank_ic).data
+    assert set(months["year"]) == {"2024"}
+    known = [month for month, value in zip(months["month"], months["value"], strict=True) if value is not None]
+    assert known == ["Jan", "Feb", "Mar"]
+    (years,) = (block for block in year_chapter(report).blocks if isinstance(block, Sheet))
+    (year,) = years.rows
+    assert year["n_days"] == 70
+    assert year["rank_ic"] == pytest.approx(report.summary["rank_ic"])
 
 
 def test_a_band_of_test_days_holds_live_days_that_are_like_them_and_no_others() -> None:

@@ -26,7 +26,8 @@ from qts.pipeline.trial import TrialWork
 from qts.pipeline.tune import TuneResult, plan, tune
 from qts.progress import SilentProgress
 from qts.training.checkpoint import build_network, list_runs, open_run
-from tests.market import bars_table, write_market
+from tests.market import bars_table, in_other_runs, write_market
+from tests.watchers import StopsAt
 
 QUIET = SilentProgress()
 SPACE = {"train.lr": {"low": 1e-3, "high": 1e-1, "log": True}, "model.hidden_size": [3, 5]}
@@ -59,10 +60,6 @@ def search(loaded: LoadedConfig, space: dict[str, Any] = SPACE, **settings: Any)
         {"tune.space": space, **{f"tune.{key}": value for key, value in settings.items()}},
         "test",
     )
-
-
-def in_other_runs(loaded: LoadedConfig) -> LoadedConfig:
-    return loaded.changed({"store.runs": str(loaded.config.store.runs) + "-others"}, "test")
 
 
 def outcome(result: TuneResult) -> list[Trial]:
@@ -350,19 +347,6 @@ def test_other_data_is_another_study_and_bars_of_the_test_segment_change_no_tria
 
 
 # Stopping
-
-
-class StopsAt(SilentProgress):
-    """Presses Ctrl-C at the beginning of the n-th epoch."""
-
-    def __init__(self, epoch: int) -> None:
-        self.left = epoch
-
-    def stage(self, name: str, total: int | None = None) -> None:  # noqa: ARG002 - the protocol has it
-        """Count epochs."""
-        self.left -= name.startswith("epoch ")
-        if self.left == 0:
-            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe"])

@@ -29,7 +29,8 @@ from qts.pipeline.walk_folder import LOCK, WALK, Outcome
 from qts.progress import SilentProgress
 from qts.store import open_store
 from qts.training.checkpoint import list_runs, open_run
-from tests.market import bars_table, write_market
+from tests.market import bars_table, in_other_runs, write_market
+from tests.watchers import StopsAt
 
 QUIET = SilentProgress()
 N_FOLDS = 3  # of 8, 8 and 5 days
@@ -50,10 +51,6 @@ def market(stored: Path, tmp_path: Path) -> LoadedConfig:
 
 def changed(loaded: LoadedConfig, values: dict[str, Any]) -> LoadedConfig:
     return loaded.changed(values, "test")
-
-
-def in_other_runs(loaded: LoadedConfig) -> LoadedConfig:
-    return changed(loaded, {"store.runs": str(loaded.config.store.runs) + "-others"})
 
 
 def outcome(result: WalkResult) -> list[Outcome]:
@@ -265,19 +262,6 @@ def test_what_was_deleted_is_made_again(market: LoadedConfig, loss: str) -> None
     assert not second.is_up_to_date
     assert scores(second) == before
     assert walk(market, QUIET).is_up_to_date
-
-
-class StopsAt(SilentProgress):
-    """Presses Ctrl-C at the beginning of the n-th epoch."""
-
-    def __init__(self, epoch: int) -> None:
-        self.left = epoch
-
-    def stage(self, name: str, total: int | None = None) -> None:  # noqa: ARG002 - the protocol has it
-        """Count epochs."""
-        self.left -= name.startswith("epoch ")
-        if self.left == 0:
-            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("epoch", [1, 4])

@@ -125,6 +125,17 @@ def test_group_returns_are_a_day_in_bars_and_a_holding_period_in_the_table() -> 
     assert [row["group"] for row in rows] == ["1", "2", "3", "1 minus 3", "monotonicity"]
 
 
+def test_growth_is_what_each_group_s_curve_came_to_compounded_a_year() -> None:
+    grown = horizon(3, 0.03, curves=np.array([[1, 1, 1], [2, 1, nan], [4, 1, 0.25]]), days=DAYS[1:4])
+    report = small_report(horizons=(horizon(1, 0.02), grown), context={"days_per_year": 3})
+    rows = block(evaluation_document(report), "group_growth").rows
+    assert [row["group"] for row in rows] == ["1", "2", "3"]
+    assert [row["h3"] for row in rows] == pytest.approx(
+        [7, 0, -7 / 8]
+    )  # two days came to 4, 1 and a quarter; a year is three
+    assert [row["h1"] for row in rows] == pytest.approx([1.04**0.75 - 1, 0, 0.96**0.75 - 1])
+
+
 @pytest.mark.parametrize(("ahead", "held"), [(2, 1), (4, 3), (9, 1)])
 def test_curves_are_those_of_the_label_s_holding_period_or_else_the_shortest(ahead: int, held: int) -> None:
     report = small_report()
@@ -202,7 +213,7 @@ def test_plots_without_a_value_and_groups_without_a_day_are_left_out() -> None:
         {one.key for one in evaluation_document(report).blocks()}
         for report in (small_report(), small_report(horizons=(horizon(1, 0.02, **none),), decay=np.array([nan])))
     )
-    assert whole - bare == {"group_means", "group_bars", "group_curves", "decay"}
+    assert whole - bare == {"group_means", "group_bars", "group_growth", "group_curves", "decay"}
 
 
 def test_equal_scores_are_told_once() -> None:
