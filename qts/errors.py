@@ -1,6 +1,7 @@
 """Everything that can go wrong in a way a user can mend, and the exit code of each.
 
 QtsError                      1  the run failed
+├── WriteError                1  a file cannot be written: the disk is full, or may not be written to
 ├── ConfigError               2  a config file, flag or environment variable is wrong
 │   └── ExpressionError       2  a factor or label expression is wrong
 ├── DataCheckError            3  the data is there, but must not be used as it is
@@ -56,6 +57,16 @@ class QtsError(Exception):
     def parts(self) -> "Sequence[QtsError]":
         """Return the single problems this error is made of: itself, unless it collects others."""
         return (self,)
+
+
+class WriteError(QtsError):
+    """A file cannot be written: the disk is full, or may not be written to. The work itself may be sound."""
+
+    @classmethod
+    def of(cls, place: object, reason: str) -> "WriteError":
+        """Return the error of a file or folder that could not be written."""
+        hint = "is the disk full, or the folder read-only? mend that and run it again: what was whole is kept"
+        return cls(f"cannot write {place}: {reason}", hint=hint)
 
 
 class ConfigError(QtsError):

@@ -13,7 +13,7 @@ import numpy as np
 from qts.config import LoadedConfig
 from qts.errors import ConfigError, StoreError
 from qts.pipeline.held import device_of
-from qts.pipeline.run_record import find_runs, new_folder
+from qts.pipeline.run_record import find_runs, new_run
 from qts.pipeline.train import TrainResult, train_run
 from qts.progress import Progress
 from qts.store import fingerprint
@@ -72,9 +72,8 @@ def _write_ensemble(loaded: LoadedConfig, runs: list[Run]) -> Run:
     key = fingerprint("ensemble", [run.name for run in runs])
     if found := next(find_runs(loaded, key), None):
         return found
-    folder = new_folder(loaded, key, name=f"{loaded.config.model.name}-x{len(runs)}")
     record = _record_of(runs, key)
-    checkpoint.write_record(folder, record)
+    folder = new_run(loaded, record, lambda _: None, name=f"{loaded.config.model.name}-x{len(runs)}")
     return Run(folder, record)
 
 
@@ -100,4 +99,6 @@ def members_of(run: Run, runs: Path) -> tuple[Run, ...]:
             message = f"{name}, a member of the ensemble {run.name}, is not in {runs}"
             raise StoreError(message, hint=f"make it anew: qts train --seeds {len(run.record['members'])}")
         members.append(open_run(runs, name))
+        if members[-1].record.get("members"):
+            raise StoreError(f"{name}, a member of the ensemble {run.name}, is an ensemble", hint="name its members")
     return tuple(members)

@@ -9,13 +9,13 @@ from typing import Any
 from torch import Tensor
 
 from qts.config import LoadedConfig, Table
-from qts.config.dump import dump_toml
-from qts.errors import ConfigError, QtsError
+from qts.errors import ConfigError
 from qts.models._architecture import Architecture
 from qts.pipeline.held import SCALE, device_of, fit_scale, hold
-from qts.pipeline.run_record import make_record, new_folder
+from qts.pipeline.run_record import make_record, new_run, write_config
 from qts.pipeline.train import find_run, model_options, windows_for
 from qts.pipeline.window import WindowResult
+from qts.plain_file import is_file
 from qts.progress import Progress
 from qts.store import fingerprint
 from qts.training import checkpoint
@@ -71,6 +71,7 @@ def import_checkpoint(
     progress.stage("validate")
     trainer = Trainer(network, loaded.config.train, device, progress)
     scale = fit_scale(windows.datasets["train"], loaded.config.window.standardise)
+    progress.count(rows=len(windows.datasets["valid"]))
     judged = trainer.validate(hold(windows.datasets["valid"], device, scale))
     record = make_record(loaded, options, windows, str(device), key) | {
         "state": "done", "n_epochs": 0, "best_epoch": 0,
@@ -87,7 +88,7 @@ def import_checkpoint(
 
 def _hash_of(file: Path) -> str:
     """Return the hash of a file; what is wrong with one that is not there is said by whoever reads it."""
-    if not file.is_file():
+    if not is_file(file):
         return ""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -132,14 +133,13 @@ def _network_of(
 
 
 def _write_run(loaded: LoadedConfig, record: dict[str, Any], network: Architecture) -> Run:
-    """Write the folder; its record comes last, for with it the folder is a run."""
-    folder = new_folder(loaded, record["key"])
-    try:
-        (folder / "config.toml").write_text(dump_toml(loaded.resolved()), encoding="utf-8")
+    """Write the folder, which appears when all of it is there."""
+
+    def fill(folder: Path) -> None:
+        write_config(loaded, folder)
         checkpoint.write_weights(folder / checkpoint.MODEL, network.state_dict())
-        checkpoint.write_record(folder, record)
-    except OSError as error:
-        raise QtsError(f"cannot write the run to {folder}: {error.strerror}", hint="check [store] runs") from error
+
+    folder = new_run(loaded, record, fill)
     run = Run(folder, record)
     checkpoint.set_latest(run)
     return run

@@ -8,16 +8,17 @@ from typing import Any
 
 from qts.config import LoadedConfig
 from qts.config.dump import dump_toml
-from qts.errors import QtsError, StoreError
+from qts.errors import StoreError
 from qts.json_text import to_json
 from qts.pipeline.features import make_recipe
 from qts.pipeline.run_record import runs_folder
 from qts.pipeline.start import weights_hash
 from qts.store import fingerprint, open_store
+from qts.store.confined import is_name
 from qts.store.write import replace_file
 
 SCHEMA = "qts.study/1"
-STUDY, TRIALS, BEST, LOCK = "study.json", "trials.jsonl", "best.toml", ".lock"
+STUDY, TRIALS, BEST = "study.json", "trials.jsonl", "best.toml"
 FIGURES = {"loss": "valid loss", "ic": "valid IC", "rank_ic": "valid RankIC"}
 """Metric → what people are told."""
 FREE_TO_CHANGE = {"trials", "minutes"}
@@ -83,14 +84,6 @@ class Study:
         asked = {"schema": SCHEMA, "key": key, "config": loaded.resolved().model_dump(mode="json", exclude_none=True)}
         return cls(runs_folder(loaded) / f"tune-{key[:8]}", asked)
 
-    def make_folder(self) -> None:
-        """Make the folder; raises QtsError if that cannot be."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            message = f"cannot write the search to {self.folder}: {error.strerror}"
-            raise QtsError(message, hint="check [store] runs") from error
-
     def trials(self) -> list[Trial]:
         """Return the trials that ended, in order; raises StoreError if they cannot be read."""
         try:
@@ -100,7 +93,9 @@ class Study:
         names = {entry.name for entry in fields(Trial)}
         try:
             found = [Trial(**{k: v for k, v in json.loads(line).items() if k in names}) for line in lines]
-        except (ValueError, TypeError, AttributeError) as error:
+            if strange := [trial.run for trial in found if trial.run is not None and not is_name(trial.run)]:
+                raise ValueError(f"{strange[0]!r} is no name of a run")
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             message = f"{self.folder / TRIALS} is damaged: {error}"
             raise StoreError(message, hint=f"delete {self.folder}; finished runs are found again") from error
         return sorted(found, key=lambda trial: trial.number)

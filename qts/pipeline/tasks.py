@@ -96,17 +96,27 @@ class _Process:
 
     @classmethod
     def start(cls, arguments: Sequence[str]) -> "_Process":
-        """Begin; variables that would set keys stay here, and Ctrl-C is for us to pass on."""
+        """Begin; variables that would set keys stay here, and Ctrl-C is for us to pass on.
+
+        It sees by its stdin that we are gone, even if we were killed.
+        """
         out, err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - closed when the process has ended
         environment = {name: value for name, value in os.environ.items() if not name.startswith("QTS_")}
-        command = [sys.executable, "-m", "qts", *arguments, "--json", "--quiet"]
+        # -P: modules that lie in the working folder are no part of the program
+        command = [sys.executable, "-P", "-m", "qts.cli.child", *arguments, "--json", "--quiet"]
         popen = subprocess.Popen(  # noqa: S603 - our own program
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environment, start_new_session=True
+            command, stdin=subprocess.PIPE, stdout=out, stderr=err, env=environment, start_new_session=True
         )
         return cls(popen, out, err)
 
+    def let_go(self) -> None:
+        """Close our end of its stdin; if it is still there, it ends."""
+        if self.popen.stdin:
+            self.popen.stdin.close()
+
     def settle(self, name: str, progress: Progress) -> None:
         """Pass on the warnings of a process that has ended; raises QtsError if it failed."""
+        self.let_go()
         told, said = _read(self.err).splitlines(), _read(self.out)
         if self.popen.returncode == 0:
             for line in told:
@@ -138,5 +148,6 @@ def _stop(processes: Sequence[_Process]) -> None:
         except subprocess.TimeoutExpired:
             process.popen.kill()
             process.popen.wait()
+        process.let_go()
         process.out.close()
         process.err.close()

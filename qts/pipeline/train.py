@@ -3,27 +3,25 @@
 import resource
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 
 from qts.config import LoadedConfig, Table, TrainConfig
-from qts.config.dump import dump_toml
-from qts.errors import ConfigError, LockHeldError, QtsError, StoreError
-from qts.json_text import to_json
+from qts.errors import ConfigError, QtsError, StoreError, WriteError
 from qts.models import load_architecture
 from qts.pipeline.held import SCALE, device_of, fit_scale, hold
-from qts.pipeline.run_record import find_runs, make_record, new_folder, runs_folder
+from qts.pipeline.run_record import find_runs, make_record, new_run, runs_folder, write_config
 from qts.pipeline.start import start_from, weights_hash
 from qts.pipeline.weights import train_weights
 from qts.pipeline.window import WindowResult, are_windows_fresh, build_windows
 from qts.progress import Progress, SilentProgress
 from qts.store import fingerprint
+from qts.store.lock import only_writer
 from qts.training import checkpoint
 from qts.training.checkpoint import Run
 from qts.training.device import set_exactness
@@ -34,7 +32,6 @@ from qts.training.schedules import PATIENCE_EPOCHS
 from qts.training.shapes import check_shapes
 from qts.training.trainer import Trainer
 
-LOCK = ".lock"
 FREE_TO_CHANGE = ("epochs", "patience")
 """Keys of `[train]` that a training taken up again may have otherwise."""
 
@@ -133,10 +130,11 @@ def find_run(loaded: LoadedConfig, key: str) -> Run | None:
 
 
 def _stopped_folder(loaded: LoadedConfig, work: "_Training", resume: str | None, key: str) -> Path | None:
-    """Return the folder of the training to take up, or None to begin anew."""
+    """Return the folder of the training to take up, or None to begin anew; one without a whole epoch begins anew in it."""
     if resume is None:
-        stopped = (run for run in find_runs(loaded, key) if run.record["state"] in ("running", "stopped"))
-        return next((run.folder for run in stopped if (run.folder / checkpoint.LAST).is_file()), None)
+        stopped = [run.folder for run in find_runs(loaded, key) if run.record["state"] in ("running", "stopped")]
+        stopped.sort(key=lambda folder: not (folder / checkpoint.LAST).is_file())
+        return next(iter(stopped), None)
     run = checkpoint.open_run(runs_folder(loaded), resume, must_be_done=False)
     if members := run.record.get("members"):
         hint = f"resume one of its members: {', '.join(members)}"
@@ -216,33 +214,23 @@ class _Training:
                 raise QtsError("the first process left no run", hint="do all processes see the same folder of runs?")
             return found
         self.record = self.record_of(key)
-        with self._begun(key, resumed):
+        with self._begun(resumed):
             run = self._run_alone(resumed)
         checkpoint.set_latest(run)
         self.group.wait()
         return run
 
     @contextmanager
-    def _begun(self, key: str, resumed: Path | None) -> Iterator[None]:
+    def _begun(self, resumed: Path | None) -> Iterator[None]:
         """Have a folder in which no other process trains; before that nothing is written to it."""
-        with ExitStack() as closing:
-            try:
-                self.folder = resumed or new_folder(self.loaded, key)
-                lock = FileLock(self.folder / LOCK, timeout=0)
-                lock.acquire()
-                closing.callback((self.folder / LOCK).unlink, missing_ok=True)
-                closing.callback(lock.release)
-                (self.folder / "config.toml").write_text(dump_toml(self.loaded.resolved()), encoding="utf-8")
-                checkpoint.write_record(self.folder, self.record)
-            except Timeout:
-                raise LockHeldError(
-                    f"the run {self.folder.name} is being trained by another process",
-                    hint="wait until it ends, or end it; a walk that was killed leaves its trainings at work",
-                ) from None
-            except OSError as error:
-                place = runs_folder(self.loaded)
-                message = f"cannot write the run to {place}: {error.strerror}"
-                raise QtsError(message, hint="check [store] runs") from error
+        write = partial(write_config, self.loaded)
+        self.folder = resumed or new_run(self.loaded, self.record, write)
+        busy = f"the run {self.folder.name} is being trained"
+        hint = "wait until it ends, or end it; a walk that was killed leaves its trainings at work"
+        with only_writer(self.folder, busy, hint=hint, config_key="[store] runs"):
+            if resumed:
+                write(resumed)
+                checkpoint.write_record(resumed, self.record)
             yield
 
     def _run_alone(self, resumed: Path | None) -> Run:
@@ -250,7 +238,7 @@ class _Training:
         try:
             trainer, stop = self._fit(resumed)
         except BaseException as error:
-            state = "failed" if isinstance(error, Exception) else "stopped"
+            state = "stopped" if isinstance(error, WriteError) or not isinstance(error, Exception) else "failed"
             self.record |= {"state": state, "error": str(error) or type(error).__name__}
             checkpoint.write_record(self.folder, self.record)
             raise
@@ -290,7 +278,7 @@ class _Training:
             )
         trainer = Trainer(network, train, self.device, self.progress, group=self.group, features=features)
         trainer.say_window = self._say_window
-        if resumed is not None:
+        if resumed is not None and (resumed / checkpoint.LAST).is_file():
             checkpoint.load_progress(resumed, trainer)
             self.progress.note(f"taking up {resumed.name} after epoch {len(trainer.history)}")
         sets = self.windows.datasets
@@ -311,8 +299,6 @@ class _Training:
     def _write_epoch(self, line: Epoch, trainer: Trainer, log: OnEpoch) -> None:
         """Keep what an interrupted training needs to go on, and tell whoever wants to know."""
         checkpoint.save_progress(self.folder, trainer)
-        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(to_json({"time": datetime.now(UTC).isoformat(timespec="seconds"), **vars(line)}) + "\n")
         log(line)
         if self.tell:
             self.tell(line)

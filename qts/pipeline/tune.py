@@ -11,16 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from qts.config import LoadedConfig
-from qts.errors import ConfigError, LockHeldError, QtsError
+from qts.errors import ConfigError, QtsError
 from qts.pipeline.run_record import runs_folder
 from qts.pipeline.samplers import Sampler, make_sampler, n_wanted
 from qts.pipeline.search_space import Point, beyond_usual, problem_of
-from qts.pipeline.study import BEST, FIGURES, LOCK, Study, Trial, by_merit
+from qts.pipeline.study import BEST, FIGURES, Study, Trial, by_merit
 from qts.pipeline.trial import TrialWork
 from qts.progress import Progress
+from qts.store.lock import only_writer
 from qts.training import checkpoint
 from qts.training.checkpoint import MODEL
 
@@ -86,14 +85,9 @@ def tune(loaded: LoadedConfig, progress: Progress) -> TuneResult:
         for line in beyond_usual(loaded.config.tune.space):
             progress.warn(line)
     study = Study.of(loaded)
-    study.make_folder()
-    try:
-        with FileLock(study.folder / LOCK, timeout=0):
-            result = _Search(loaded, study, sampler, progress, started).run()
-    except Timeout:
-        raise LockHeldError(f"the search {study.folder.name} is at work in another process") from None
-    (study.folder / LOCK).unlink(missing_ok=True)
-    return result
+    busy = f"the search {study.folder.name} is at work"
+    with only_writer(study.folder, busy, hint="wait until it ends", config_key="[store] runs"):
+        return _Search(loaded, study, sampler, progress, started).run()
 
 
 def plan(loaded: LoadedConfig) -> list[dict[str, Any]]:

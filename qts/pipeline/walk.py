@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from filelock import FileLock, Timeout
 
 from qts.config import LoadedConfig
-from qts.errors import ConfigError, LockHeldError, QtsError
+from qts.errors import ConfigError, QtsError
 from qts.pipeline.features import make_recipe, needed_segments, refuse_stale_store
 from qts.pipeline.figures import Figures, judge
 from qts.pipeline.folds import Fold, make_folds
@@ -23,10 +22,11 @@ from qts.pipeline.predict import data_print, kept_scores, scores_of
 from qts.pipeline.run_record import runs_folder
 from qts.pipeline.tasks import run_tasks
 from qts.pipeline.train import model_options, train_run
-from qts.pipeline.walk_folder import LOCK, Outcome, WalkFolder
+from qts.pipeline.walk_folder import Outcome, WalkFolder
 from qts.pipeline.window import are_windows_fresh, window_folder
 from qts.progress import Progress
 from qts.store import Store, fingerprint, open_store
+from qts.store.lock import only_writer
 from qts.training.checkpoint import MODEL, Run, set_latest
 from qts.windows.build import remove_windows
 
@@ -104,16 +104,10 @@ def walk(loaded: LoadedConfig, progress: Progress) -> WalkResult:
     before = place.of_other_data()
     if before:
         progress.note(f"the data changed since {before}: all folds are trained again")
-    place.make()
-    try:
-        with FileLock(place.folder / LOCK, timeout=0):
-            result = _Walk(loaded, place, store, progress, started).run()
-    except Timeout:
-        raise LockHeldError(
-            f"the walk {place.folder.name} is at work in another process", hint="wait until it ends"
-        ) from None
-    (place.folder / LOCK).unlink(missing_ok=True)
-    return result
+    busy = f"the walk {place.folder.name} is at work"
+    with only_writer(place.folder, busy, hint="wait until it ends", config_key="[store] runs"):
+        place.write_configs()
+        return _Walk(loaded, place, store, progress, started).run()
 
 
 def _folds(loaded: LoadedConfig, store: Store) -> tuple[Fold, ...]:

@@ -22,10 +22,11 @@ from qts.pipeline.predict import PREDICTIONS
 from qts.pipeline.run_record import runs_folder
 from qts.pipeline.start import weights_hash
 from qts.store import Store, fingerprint
+from qts.store.confined import is_name
 from qts.store.write import replace_file, write_table
 
 SCHEMA = "qts.walk/1"
-WALK, LOCK = "walk.json", ".lock"
+WALK = "walk.json"
 FOLD, RUN = "fold", "run"
 """Columns of the scores besides instrument, datetime and score."""
 MADE_OF = b"qts_walk"
@@ -95,10 +96,9 @@ class WalkFolder:
         found = sorted(self.folder.parent.glob(f"walk-*/{WALK}"), key=lambda file: file.stat().st_mtime)
         return next((file.parent.name for file in found[::-1] if _config_in(file) == wanted), None)
 
-    def make(self) -> None:
-        """Make the folder; raises QtsError if that cannot be."""
+    def write_configs(self) -> None:
+        """Write each fold's config; raises QtsError if that cannot be."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
             for fold, loaded in zip(self.folds, self.configs, strict=True):
                 file, text = self.config_file(fold), dump_toml(loaded.resolved()).encode()
                 if not file.is_file() or file.read_bytes() != text:
@@ -115,7 +115,7 @@ class WalkFolder:
             read = [_read(line) for line in lines]
         except FileNotFoundError:
             return found
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             message = f"{self.folder / WALK} is damaged: {error}"
             raise StoreError(message, hint=f"delete {self.folder}; finished runs are found again") from error
         known = {outcome.fold: outcome for outcome in read}
@@ -151,12 +151,14 @@ def _config_in(file: Path) -> object:
     """Return the config that a walk was asked for with, or None if the file is damaged."""
     try:
         return json.loads(file.read_text(encoding="utf-8")).get("config")
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return None
 
 
 def _read(line: dict[str, Any]) -> Outcome:
     """Return a line of walk.json; figures that are not finite were written as null."""
+    if line.get("run") is not None and not is_name(line["run"]):
+        raise ValueError(f"{line['run']!r} is no name of a run")
     names = {entry.name for entry in fields(Outcome)}
     known: dict[str, Any] = {name: value for name, value in line.items() if name in names}
     test: dict[str, Any] = {name: nan if value is None else value for name, value in line["test"].items()}

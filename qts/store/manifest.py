@@ -4,32 +4,40 @@ import hashlib
 import json
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
 
 from qts.errors import NoStoreError, StoreError
+from qts.plain_file import read_plain
+from qts.store.confined import is_relative
 
 MANIFEST = "manifest.json"
 FORMAT = 2
 """Version of the disk format."""
-PREVIOUS = ".previous"
-"""Where a commit puts the parts that it took out; the next commit removes them."""
 
 
 class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
+def _inside(path: str) -> str:
+    if not is_relative(path):
+        raise ValueError(f"{path!r} is no path inside the folder")
+    return path
+
+
 class Part(_Record):
     """One Parquet file of a dataset."""
 
-    path: str
+    path: Annotated[str, AfterValidator(_inside)]
     """Relative to the store, with forward slashes."""
     n_rows: int
     """Rows."""
     n_bytes: int
     """Size of the file."""
+    crc32: int | None = None
+    """Checksum of the file; None: nobody took it."""
 
 
 class Dataset(_Record):
@@ -94,12 +102,26 @@ class Manifest(_Record):
     """Dated membership; None: every instrument, always."""
     benchmark: Dataset | None = None
     """Bars of the benchmark."""
+    history: str = ""
+    """Fingerprint of the bars when every row was last taken in."""
+    revision: int = 0
+    """How often bars have come since."""
+    revised: dict[str, int] = {}
+    """Instrument → the revision that last changed its days known before; what was made of them is out of date."""
     n_instruments: int
     """Instruments with bars."""
     first: date
     """First day of the calendar."""
     last: date
     """Last day of the calendar."""
+
+    @model_validator(mode="after")
+    def _parts_lie_with_their_dataset(self) -> Self:
+        for folder, dataset in self.datasets().items():
+            for part in dataset.all_parts():
+                if part.path.rpartition("/")[0] != folder:
+                    raise ValueError(f"{part.path!r} is no part of {folder}")
+        return self
 
     def datasets(self) -> dict[str, Dataset]:
         """Return every dataset under the folder it lives in."""
@@ -124,7 +146,7 @@ def read_manifest(folder: Path) -> Manifest:
     """Return the manifest of a store; raises StoreError if there is none or it is damaged."""
     file = folder / MANIFEST
     try:
-        text = file.read_bytes()
+        text = read_plain(file)
         written = json.loads(text)
         if isinstance(written, dict) and written.get("format") != FORMAT:
             version = written.get("qts_version")
@@ -133,7 +155,7 @@ def read_manifest(folder: Path) -> Manifest:
         return Manifest.model_validate(written, strict=False)
     except (FileNotFoundError, NotADirectoryError):
         raise NoStoreError(f"no store at {folder}", hint="run: qts ingest") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
         raise StoreError(
             f"the store's manifest {file} is damaged: {reason}", hint=f"delete {file} and run: qts ingest"

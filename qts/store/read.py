@@ -1,9 +1,10 @@
 """Reading: a store as of one manifest, its tables as SQL views and its factors as arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import duckdb
@@ -15,7 +16,9 @@ from qts.columns import CLOSE, DATETIME, END, HAS_BAR, INSTRUMENT, LABEL, START
 from qts.errors import StoreError
 from qts.expr.sql import quote_name, quote_text
 from qts.registry import unknown_name_hint
-from qts.store.manifest import PREVIOUS, Dataset, Manifest, read_manifest
+from qts.store.confined import confined
+from qts.store.manifest import Dataset, Manifest, Part, read_manifest
+from qts.store.retired import generations
 
 Keys = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]
 """Instruments, each row's instrument and day, sorted by both, and the order that sorts the rows; None if they are sorted."""
@@ -46,14 +49,24 @@ class Store:
 
     def files(self, dataset: Dataset) -> list[str]:
         """Return the paths of a dataset's parts; raises StoreError if one is missing."""
-        return [self._file(part.path) for part in dataset.all_parts()]
+        return [self._file(part) for part in dataset.all_parts()]
 
-    def _file(self, path: str) -> str:
+    def _file(self, part: Part) -> str:
         """Return where a part lies: in its place, or retired by a writer that committed since this store was opened."""
-        for file in (self.folder / path, self.folder / PREVIOUS / path):
-            if file.is_file():
+        place = confined(self.folder, part.path)
+        # one after the other: what has just left its place is in a generation by the time we list them
+        for file in chain([place], self._retired(part.path)):
+            if _size(file) == part.n_bytes:  # another size: other rows under the same name
                 return str(file)
-        raise StoreError(f"the store lacks {self.folder / path}", hint="run: qts ingest")
+        if place.is_file():
+            message = f"{place} is damaged: it has {_size(place):,} bytes, not {part.n_bytes:,}"
+            raise StoreError(message, hint="delete it, then run: qts ingest")
+        raise StoreError(f"the store lacks {place}", hint="run: qts ingest")
+
+    def _retired(self, path: str) -> Iterator[Path]:
+        """Yield where a part may lie once it is retired; looked up only when its place is empty."""
+        for generation in generations(self.folder):
+            yield confined(self.folder, f"{generation.relative_to(self.folder).as_posix()}/{path}")
 
     def dataset_of(self, column: str) -> Dataset:
         """Return the dataset that holds a factor, or the label; raises StoreError for an unknown name."""
@@ -178,15 +191,13 @@ class Store:
 
     def _table(self, dataset: Dataset, columns: list[str]) -> pa.Table:
         # a part may say of a column that it is never missing, another may not
-        return pa.concat_tables((self._read(file, columns) for file in self.files(dataset)), promote_options="default")
+        return pa.concat_tables((self._read(part, columns) for part in dataset.all_parts()), promote_options="default")
 
-    def _read(self, file: str, columns: list[str]) -> pa.Table:
+    def _read(self, part: Part, columns: list[str]) -> pa.Table:
         try:
-            # names as they lie in the file: a text a row takes six times as long
-            return pq.read_table(file, columns=columns, partitioning=None, read_dictionary=[INSTRUMENT])
-        except (OSError, pa.ArrowInvalid) as error:
-            reason = str(error).partition("\n")[0]
-            raise StoreError(f"{file} is damaged: {reason}", hint="delete it, then run: qts ingest") from error
+            return _read_part(self._file(part), columns)
+        except FileNotFoundError:  # a writer has just retired it
+            return _read_part(self._file(part), columns)
 
     def _keys(self, dataset: Dataset) -> Keys:
         """Return instruments, each row's instrument and day, sorted by both, and the order that sorts; None if it is sorted."""
@@ -210,6 +221,25 @@ class Store:
         if bool((np.diff(keys[order]) == 0).any()):
             raise StoreError("a key stands twice in the store", hint="run: qts ingest --rescan")
         return names[ranks], instrument[order], day[order], order
+
+
+def _read_part(file: str, columns: list[str]) -> pa.Table:
+    try:
+        # names as they lie in the file: a text a row takes six times as long
+        return pq.read_table(file, columns=columns, partitioning=None, read_dictionary=[INSTRUMENT])
+    except FileNotFoundError:
+        raise
+    except (OSError, pa.ArrowException) as error:
+        reason = str(error).partition("\n")[0]
+        raise StoreError(f"{file} is damaged: {reason}", hint="delete it, then run: qts ingest") from error
+
+
+def _size(file: Path) -> int | None:
+    """Return a file's size; None if there is none."""
+    try:
+        return file.stat().st_size
+    except OSError:
+        return None
 
 
 def _places(calendar: np.ndarray, days: np.ndarray) -> np.ndarray:

@@ -1,9 +1,7 @@
 """The window folder: `X.npy`, `y.npy`, `label.npy`, `index.parquet`, `meta.json`; written whole or not at all."""
 
-import errno
-import json
-import os
 import shutil
+import tokenize
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +11,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from qts.columns import DATETIME, INSTRUMENT
-from qts.errors import QtsError, StoreError
+from qts.errors import StoreError, WriteError
 from qts.json_text import to_json
+from qts.plain_file import read_plain, refuse_irregular
+from qts.store.atomic import TakenError, whole_folder
+from qts.store.recorded import read_meta_shape
 
 META = "meta.json"
-_META_KEYS = {"fingerprint", "features", "factors", "expressions", "processors", "label", "segments"}
+_UNREADABLE = (ValueError, TypeError, KeyError, OverflowError, SyntaxError, tokenize.TokenError)
+"""What a damaged header leads to: numpy takes it for a Python literal."""
+_FILES = ("X.npy", "y.npy", "label.npy", "calendar.npy", "index.parquet")
 
 
 @dataclass(frozen=True)
@@ -50,34 +53,33 @@ class WindowStore:
 
 
 def write_windows(folder: Path, windows: WindowStore) -> None:
-    """Write a window folder; it appears under its name only when all of it is on disk."""
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    """Write a window folder; it appears under its name only when all of it is on disk. Raises WriteError."""
     try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        for name, array in (("X", windows.matrix), ("y", windows.target), ("label", windows.label)):
-            np.save(temporary / f"{name}.npy", np.ascontiguousarray(array), allow_pickle=False)
-        codes = pa.DictionaryArray.from_arrays(
-            pa.array(windows.instrument), pa.array(windows.instruments.tolist(), pa.string())
-        )
-        index = {
-            INSTRUMENT: codes,
-            DATETIME: pa.array(windows.calendar[windows.day]),
-            "row": pa.array(np.arange(len(windows.day), dtype=np.int32)),
-            "is_member": pa.array(windows.members),
-        }
-        pq.write_table(pa.table(index), temporary / "index.parquet", compression="zstd")
-        np.save(temporary / "calendar.npy", windows.calendar.astype(np.int64), allow_pickle=False)
-        (temporary / META).write_text(to_json(windows.meta, indent=1), encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary.replace(folder)
-    except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        if error.errno in (errno.ENOTEMPTY, errno.EEXIST) and read_meta(folder):
-            return  # somebody else has just built the same
-        raise QtsError(
-            f"cannot write windows to {folder}: {error.strerror}", hint="check the disk and its permissions"
-        ) from error
+        with whole_folder(folder) as temporary:
+            _write_arrays(temporary, windows)
+            (temporary / META).write_text(to_json(windows.meta, indent=1), encoding="utf-8")
+            if read_meta(folder) is None:
+                shutil.rmtree(folder, ignore_errors=True)
+    except TakenError:
+        if read_meta(folder) is None:
+            raise WriteError.of(folder, "it is there, and cannot be removed") from None
+        # somebody else has just built the same
+
+
+def _write_arrays(folder: Path, windows: WindowStore) -> None:
+    for name, array in (("X", windows.matrix), ("y", windows.target), ("label", windows.label)):
+        np.save(folder / f"{name}.npy", np.ascontiguousarray(array), allow_pickle=False)
+    codes = pa.DictionaryArray.from_arrays(
+        pa.array(windows.instrument), pa.array(windows.instruments.tolist(), pa.string())
+    )
+    index = {
+        INSTRUMENT: codes,
+        DATETIME: pa.array(windows.calendar[windows.day]),
+        "row": pa.array(np.arange(len(windows.day), dtype=np.int32)),
+        "is_member": pa.array(windows.members),
+    }
+    pq.write_table(pa.table(index), folder / "index.parquet", compression="zstd")
+    np.save(folder / "calendar.npy", windows.calendar.astype(np.int64), allow_pickle=False)
 
 
 def remove_windows(folder: Path) -> None:
@@ -89,10 +91,9 @@ def remove_windows(folder: Path) -> None:
 def read_meta(folder: Path) -> dict[str, Any] | None:
     """Return the meta of a window folder, or None if there is no whole one."""
     try:
-        meta = json.loads((folder / META).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_meta_shape(read_plain(folder / META))
+    except (OSError, ValueError, RecursionError):
         return None
-    return meta if isinstance(meta, dict) and meta.keys() >= _META_KEYS else None
 
 
 def open_windows(folder: Path) -> WindowStore:
@@ -101,26 +102,45 @@ def open_windows(folder: Path) -> WindowStore:
         meta = read_meta(folder)
         if meta is None:
             raise ValueError(f"no sound {META}")
+        for name in _FILES:
+            refuse_irregular(folder / name)
         # copy-on-write maps look writable to torch, and no write ever reaches the disk
         matrix = np.load(folder / "X.npy", mmap_mode="c", allow_pickle=False)
         target, label, calendar = (
             np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("y", "label", "calendar")
         )
         index = pq.read_table(folder / "index.parquet")
-    except (OSError, EOFError, ValueError, KeyError, pa.ArrowInvalid) as error:
+        return _laid_out(meta, matrix, (target, label), calendar, index)
+    except (OSError, EOFError, *_UNREADABLE, pa.ArrowException) as error:
         raise StoreError(
             f"the windows at {folder} are damaged: {error}", hint=f"delete {folder} and run: qts window"
         ) from error
+
+
+def _laid_out(
+    meta: dict[str, Any],
+    matrix: np.ndarray,
+    labels: tuple[np.ndarray, np.ndarray],
+    calendar: np.ndarray,
+    index: pa.Table,
+) -> WindowStore:
+    """Return what the files of a folder hold; raises ValueError unless they belong together."""
+    n_rows = len(index)
+    if matrix.shape != (n_rows, len(meta["features"])) or any(column.shape != (n_rows,) for column in labels):
+        raise ValueError("parts of different length")
+    if any(array.dtype != np.float32 for array in (matrix, *labels)) or calendar.dtype != np.int64:
+        raise ValueError("numbers of another type")
+    if calendar.ndim != 1 or bool((np.diff(calendar) <= 0).any()):
+        raise ValueError("a calendar out of order")
+    codes, rows = index[INSTRUMENT].combine_chunks(), index[DATETIME].to_numpy().astype("datetime64[D]")
+    if not pa.types.is_dictionary(codes.type) or any(column.null_count for column in index.columns):
+        raise ValueError("an index of another form")
     days = calendar.astype("datetime64[D]")
-    codes = index[INSTRUMENT].combine_chunks()
-    if len(index) != len(matrix) or len(matrix) != len(target):
-        raise StoreError(
-            f"the windows at {folder} are damaged: parts of different length",
-            hint=f"delete {folder} and run: qts window",
-        )
+    day = np.searchsorted(days, rows).astype(np.int32)
+    if n_rows and not (len(days) and bool((days[np.minimum(day, len(days) - 1)] == rows).all())):
+        raise ValueError("a day that is none of the calendar")
     return WindowStore(
-        matrix=matrix, target=target, label=label,
+        matrix=matrix, target=labels[0], label=labels[1],
         instruments=np.array(codes.dictionary.to_pylist(), dtype=str), instrument=codes.indices.to_numpy().astype(np.int32),
-        day=np.searchsorted(days, index[DATETIME].to_numpy().astype("datetime64[D]")).astype(np.int32),
-        members=index["is_member"].to_numpy(), calendar=days, meta=meta,
+        day=day, members=index["is_member"].to_numpy(), calendar=days, meta=meta,
     )  # fmt: skip

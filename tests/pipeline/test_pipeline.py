@@ -46,7 +46,7 @@ def test_a_run_s_folder_holds_what_the_design_promises(market: LoadedConfig) -> 
     folder = runs / (runs / "latest").read_text().strip()
     assert {p.name for p in folder.iterdir()} == {
         "config.toml", "run.json", "model.safetensors", "last.safetensors", "history.parquet", "predictions.parquet",
-        "report.json", "report.md", "report.html", "backtest", "log.jsonl",
+        "report.json", "report.md", "report.html", "backtest", "log.jsonl", ".lock",
     }  # fmt: skip
     assert len(pq.read_table(folder / "history.parquet")) == 2
     assert load_config(folder / "config.toml").config == market.resolved()

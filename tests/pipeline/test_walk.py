@@ -25,9 +25,10 @@ from qts.pipeline.ingest import ingest
 from qts.pipeline.predict import predict_run
 from qts.pipeline.train import train_run
 from qts.pipeline.walk import WalkResult, plan, walk
-from qts.pipeline.walk_folder import LOCK, WALK, Outcome
+from qts.pipeline.walk_folder import WALK, Outcome
 from qts.progress import SilentProgress
 from qts.store import open_store
+from qts.store.lock import LOCK
 from qts.training.checkpoint import list_runs, open_run
 from tests.market import bars_table, in_other_runs, write_market
 from tests.watchers import StopsAt
@@ -278,7 +279,7 @@ def test_a_walk_that_was_stopped_ends_as_one_that_ran_through(market: LoadedConf
     assert taken_up.n_new == N_FOLDS - done
     whole = walk(in_other_runs(market), QUIET)
     assert (outcome(taken_up), scores(taken_up)) == (outcome(whole), scores(whole))
-    assert len(list_runs(market.config.store.runs)) == N_FOLDS + (epoch == 1)  # one without a whole epoch stays behind
+    assert len(list_runs(market.config.store.runs)) == N_FOLDS  # one without a whole epoch begins anew in its folder
     assert json.loads(file.read_text())["state"] == "done"
 
 
@@ -358,6 +359,20 @@ def test_a_signal_ends_all_processes_and_each_keeps_what_is_whole(
     assert states == ["stopped", "stopped"]
     (file,) = market.config.store.runs.glob(f"walk-*/{WALK}")
     assert [line["state"] for line in json.loads(file.read_text())["folds"]] == ["stopped", "stopped", "waiting"]
+
+
+@pytest.mark.usefixtures("_found_by_others")
+def test_a_walk_that_is_killed_takes_its_processes_with_it_and_each_keeps_what_is_whole(
+    market: LoadedConfig, slow: "subprocess.Popen[bytes]"
+) -> None:
+    slow.kill()
+    slow.wait()
+    until = time.monotonic() + 30
+    states = ["running"]
+    while "running" in states and time.monotonic() < until:
+        time.sleep(0.05)
+        states = [record["state"] for record in list_runs(market.config.store.runs)]
+    assert states == ["stopped", "stopped"]
 
 
 # Refusals and plans

@@ -14,8 +14,9 @@ from qts.pipeline.evaluate import evaluate
 from qts.pipeline.import_checkpoint import import_checkpoint
 from qts.pipeline.ingest import ingest
 from qts.pipeline.predict import predict_run
-from qts.pipeline.train import LOCK, TrainResult, train_run
+from qts.pipeline.train import TrainResult, train_run
 from qts.progress import SilentProgress
+from qts.store.lock import LOCK
 from qts.training.checkpoint import list_runs
 from qts.training.history import Epoch
 from tests.market import write_market
@@ -135,10 +136,14 @@ def test_a_run_that_another_process_trains_is_not_written_to(market: LoadedConfi
     assert before == {name: (folder / name).read_bytes() for name in before}
 
 
-def test_a_stopped_training_leaves_no_lock(market: LoadedConfig) -> None:
+def test_a_stopped_training_holds_no_lock(market: LoadedConfig) -> None:
+    from filelock import FileLock
+
     with pytest.raises(KeyboardInterrupt):
         train_run(market, QUIET, on_epoch=stop_at(1))
-    assert not list((market.folder / "runs").glob(f"*/{LOCK}"))
+    (lock,) = (market.folder / "runs").glob(f"*/{LOCK}")
+    with FileLock(lock, timeout=0) as held:
+        assert held.is_locked
 
 
 @pytest.mark.parametrize(("keys", "last"), [({"train.epochs": 4}, 4), ({"train.patience": 1}, None)], ids=str)
