@@ -6,7 +6,8 @@ import math
 
 def to_json(value: object, *, indent: int | None = None) -> str:
     """Return JSON of a value; NaN and infinities are null, whatever JSON has no word for is its text."""
-    return json.dumps(_plain(value), indent=indent, default=str, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(_plain(value), indent=indent, default=str, ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "backslashreplace").decode()  # half a character, as a file's name may hold, is escaped
 
 
 def _plain(value: object) -> object:

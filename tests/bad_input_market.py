@@ -114,11 +114,12 @@ class Study:
         self.write_lines(lines, name)
 
     def digests(self) -> dict[str, str]:
-        """Return a hash of every file under the study but the lock: equal if and only if nothing was touched."""
+        """Return a hash of every file under the study but locks and command records: equal if nothing was touched."""
         return {
             file.relative_to(self.folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
             for file in sorted(self.folder.rglob("*"))
-            if file.is_file() and file.name != ".lock"
+            if file.is_file()
+            and not file.relative_to(self.folder).as_posix().startswith((".qts/.lock", ".qts/log/", "runs/.lock"))
         }
 
 

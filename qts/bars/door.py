@@ -11,7 +11,7 @@ from difflib import get_close_matches
 
 import duckdb
 
-from qts.bars.sources import FILE_COLUMN, is_called, say_reason
+from qts.bars.sources import FILE_COLUMN, is_called, is_of_source, say_reason
 from qts.columns import DATETIME, INSTRUMENT, KEYS, OPTIONAL_FIELDS, REQUIRED_FIELDS
 from qts.config import BarsConfig
 from qts.errors import ConfigError, DataCheckError, InputError
@@ -31,6 +31,10 @@ _TEXT_FORMS = (
     "%d %b %Y",
 )
 """Unambiguous ways to write a day; 03/04/2024 is not among them, `date_format` is for that."""
+_AT_ONCE = 500
+"""Columns of text that one scan looks at."""
+_MOST_COLUMNS = 4_000
+"""Columns at which a table is refused: the engine holds a block of each for every step of a query."""
 _EMPTY_TEXTS = ("", "na", "n/a", "nan", "null", "none", "-")
 
 
@@ -128,6 +132,8 @@ def said_plainly(where: str, date_format: str | None = None) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
+        if not is_of_source(error):
+            raise
         if date_format and "format specifier" in str(error):
             message = f'"{date_format}" is no date format: {say_reason(error)}'
             raise ConfigError(message, where="[bars] date_format", hint="write it as %Y-%m-%d") from error
@@ -147,6 +153,9 @@ def _one(connection: duckdb.DuckDBPyConnection, query: str) -> int:
 
 def _match_columns(connection: duckdb.DuckDBPyConnection, wanted: Wanted, where: str) -> list[_Column]:
     types = {row[0]: str(row[1]) for row in connection.execute("DESCRIBE raw").fetchall() if row[0] != FILE_COLUMN}
+    if len(types) > _MOST_COLUMNS:
+        message = f"{where} has {len(types):,} columns, more than {_MOST_COLUMNS:,}"
+        raise InputError(message, hint="is it the right file? else write one with the columns you need")
     unknown = [theirs for theirs in wanted.mapping.values() if theirs not in types]
     if unknown:
         raise InputError(
@@ -165,10 +174,13 @@ def _match_columns(connection: duckdb.DuckDBPyConnection, wanted: Wanted, where:
         hint = wanted.remedy + (example if wanted.keeps_others else f" to {missing[0]}")
         lacking = ", ".join(f'"{name}"' for name in missing)
         raise InputError(f"{where} has no column {lacking}; its columns: {', '.join(types)}", hint=hint)
-    others = {theirs.lower(): theirs for theirs in types if wanted.keeps_others and theirs not in matched.values()}
-    for name, theirs in others.items():
-        if name.isidentifier() and name not in matched and _holds_numbers(connection, theirs, types[theirs]):
-            matched[name] = theirs
+    if wanted.keeps_others:
+        others = {theirs.lower(): theirs for theirs in types if theirs not in matched.values()}
+        matched |= _numbers_among(
+            connection,
+            {name: theirs for name, theirs in others.items() if name.isidentifier() and name not in matched},
+            types,
+        )
     return [
         _text_column(ours, theirs)
         if ours in wanted.texts
@@ -186,15 +198,23 @@ def _find(name: str, types: Mapping[str, str], mapping: Mapping[str, str]) -> st
     return next(iter(exact + [column for column in types if is_called(column, name)]), None)
 
 
-def _holds_numbers(connection: duckdb.DuckDBPyConnection, name: str, type_: str) -> bool:
-    """Return whether a column is of numbers, or of texts that all are."""
-    if type_ != "VARCHAR":
-        return _is_number(type_)
-    column = _column(name, name, type_, None)
-    return (
-        _one(connection, f"SELECT count(*) FILTER (WHERE {column.is_bad}) = 0 AND count({column.read}) > 0 FROM raw")
-        == 1
-    )
+def _numbers_among(
+    connection: duckdb.DuckDBPyConnection, names: Mapping[str, str], types: Mapping[str, str]
+) -> dict[str, str]:
+    """Return those of some columns, ours → theirs, that are of numbers, or of texts that all are."""
+    kept = {theirs for theirs in names.values() if _is_number(types[theirs])}
+    texts = [theirs for theirs in names.values() if types[theirs] == "VARCHAR"]
+    for at in range(0, len(texts), _AT_ONCE):  # a scan for each would take hours of a file of thousands
+        asked = texts[at : at + _AT_ONCE]
+        found = connection.execute(f"SELECT {', '.join(map(_holds_numbers, asked))} FROM raw").fetchone() or ()
+        kept.update(theirs for theirs, holds in zip(asked, found, strict=True) if holds)
+    return {ours: theirs for ours, theirs in names.items() if theirs in kept}
+
+
+def _holds_numbers(theirs: str) -> str:
+    """Return SQL that tells whether all texts of a column are numbers, and some are there."""
+    column = _column(theirs, theirs, "VARCHAR", None)
+    return f"count(*) FILTER (WHERE {column.is_bad}) = 0 AND count({column.read}) > 0"
 
 
 def _is_number(type_: str) -> bool:

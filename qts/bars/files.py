@@ -4,13 +4,14 @@ import glob
 from pathlib import Path
 
 from qts.errors import InputError
+from qts.plain_file import is_file, is_folder
 
 
 def expand(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
     """Return the files behind a file, a glob or a folder, sorted; raises InputError if there are none."""
-    if path.is_file():
+    if is_file(path):
         return [path]
-    if path.is_dir():
+    if is_folder(path):
         named = (file for file in path.rglob("*") if file.name.endswith(suffixes))
         found = sorted(file for file in named if not _is_hidden(file, path) and file.is_file())
         if not found:

@@ -4,7 +4,7 @@ Rules stand in `rules.py`; what is done about each, and their thresholds, in `[c
 """
 
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 
 import duckdb
 
@@ -18,11 +18,6 @@ N_EXAMPLES = 3
 """Examples of a finding, each of another instrument where there are several."""
 
 _DONE = {"fail": "refused", "quarantine": "put aside", "warn": "let in", "ignore": "let in"}
-
-
-def today_somewhere() -> date:
-    """Return the latest day that has begun anywhere on earth: a bar after it is of the future in every market."""
-    return (datetime.now(UTC) + timedelta(hours=14)).date()
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 A .bin file is little-endian float32: first the calendar position of its first value, as a float, then a value a day.
 """
 
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,11 @@ import pyarrow as pa
 
 from qts.columns import DATETIME, INSTRUMENT
 from qts.errors import DataCheckError, InputError
+from qts.plain_file import read_plain
 
 _SUFFIX = ".day.bin"
+_CALENDAR_HINT = "[bars] path must be a Qlib data folder"
+_FIELD_HINT = "the file is damaged or does not belong to this calendar: dump the data again"
 _DEVICE_PREFIX = "_qlib_"  # put before names that Windows reserves, such as CON
 
 
@@ -38,29 +42,43 @@ def read_qlib_bin(folder: Path) -> pa.Table:
 def read_calendar(file: Path) -> np.ndarray:
     """Return the days of a calendar file as datetime64[D], ascending."""
     try:
-        lines = file.read_text(encoding="utf-8").split()
-    except OSError:
-        raise InputError(f"no calendar file {file}", hint="[bars] path must be a Qlib data folder") from None
-    try:
-        days = np.array(lines, dtype="datetime64[D]")
-    except ValueError as error:
-        raise DataCheckError(f"a line of {file} is no date: {error}") from None
+        lines = read_plain(file).decode().split()
+    except FileNotFoundError:
+        raise InputError(f"no calendar file {file}", hint=_CALENDAR_HINT) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the calendar file {file}: {error}", hint=_CALENDAR_HINT) from None
+    days = np.array([_to_day(line, file) for line in lines], dtype="datetime64[D]")
     if len(days) == 0:
-        raise InputError(f"the calendar file {file} is empty")
+        raise InputError(f"the calendar file {file} is empty", hint=_CALENDAR_HINT)
     out_of_order = np.flatnonzero(np.diff(days) <= np.timedelta64(0, "D"))
     if len(out_of_order):
-        raise DataCheckError(f"{file} is not ascending at line {out_of_order[0] + 2} ({days[out_of_order[0] + 1]})")
+        place = f"line {out_of_order[0] + 2} ({days[out_of_order[0] + 1]})"
+        raise DataCheckError(f"{file} is not ascending at {place}", hint="sort its days, each once")
     return days
+
+
+def _to_day(line: str, file: Path) -> date:
+    try:
+        return date.fromisoformat(line)
+    except ValueError:
+        raise DataCheckError(f'a line of {file} is no date: "{line[:50]}"', hint="write days as 2024-12-31") from None
 
 
 def _instrument_names(folder: Path) -> dict[str, str]:
     """Return folded name → name as the instruments files spell it; folders are named in any case."""
     names: dict[str, str] = {}
     for file in sorted(folder.glob("*.txt")) if folder.is_dir() else []:
-        for line in file.read_text(encoding="utf-8").splitlines():
+        for line in _text_of(file).splitlines():
             if name := line.split("\t")[0].strip():
                 names.setdefault(name.casefold(), name)
     return names
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return read_plain(file).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read {file}: {error}", hint="it names an instrument a line, in UTF-8") from None
 
 
 def _read_instrument(folder: Path, names: dict[str, str], n_days: int) -> tuple[str, Path, int, dict[str, np.ndarray]]:
@@ -84,18 +102,22 @@ def _read_instrument(folder: Path, names: dict[str, str], n_days: int) -> tuple[
 
 def _read_field(file: Path, n_days: int) -> tuple[int, np.ndarray] | None:
     """Return the calendar position of the first value, and the values; None if there are none."""
-    size = file.stat().st_size
+    try:
+        content = read_plain(file)
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}", hint=_FIELD_HINT) from None
+    size = len(content)
     if size % 4:
-        raise DataCheckError(f"{file} has {size} bytes, which is no whole number of float32 values")
-    content = np.fromfile(file, dtype="<f4")
-    if len(content) < 2:
+        raise DataCheckError(f"{file} has {size} bytes, which is no whole number of float32 values", hint=_FIELD_HINT)
+    numbers = np.frombuffer(content, dtype="<f4")
+    if len(numbers) < 2:
         return None
-    header, values = float(content[0]), content[1:]
+    header, values = float(numbers[0]), numbers[1:]
     if not header.is_integer() or header < 0 or header + len(values) > n_days:
         message = (
             f"{file} starts at calendar position {header:g} with {len(values)} values; the calendar has {n_days} days"
         )
-        raise DataCheckError(message, hint="the file does not belong to this calendar: dump the data again")
+        raise DataCheckError(message, hint=_FIELD_HINT)
     return int(header), values.astype(np.float32)
 
 

@@ -9,7 +9,9 @@ import glob
 import gzip
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from stat import S_ISREG
 from typing import TextIO
 
 import duckdb
@@ -20,6 +22,7 @@ from qts.columns import INSTRUMENT
 from qts.config import BarsConfig
 from qts.errors import InputError
 from qts.expr.sql import quote_name, quote_text
+from qts.plain_file import is_file
 from qts.registry import Registry
 
 FILE_COLUMN = "qts_file"
@@ -36,6 +39,8 @@ def make_raw(connection: duckdb.DuckDBPyConnection, config: BarsConfig, path: Pa
     try:
         SOURCES[config.source](connection, config, path)
     except (duckdb.Error, OSError, EOFError, zlib.error) as error:
+        if not is_of_source(error):
+            raise
         reason = say_reason(error)
         hint = "check [bars] source and path"
         raise InputError(f"cannot read {path} as {config.source}: {reason}", hint=hint) from error
@@ -51,8 +56,13 @@ def stamps(config: BarsConfig, path: Path) -> dict[str, tuple[int, int]]:
         files = sorted(path.rglob("*"))
     else:  # a query may read whatever it likes
         files = []
-    found = {_name(file, path): file.stat() for file in files if file.is_file()}
-    return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in found.items()}
+    found: dict[str, tuple[int, int]] = {}
+    for file in files:
+        with suppress(FileNotFoundError):  # it may go while we look
+            stat = file.stat()
+            if S_ISREG(stat.st_mode):
+                found[_name(file, path)] = (stat.st_size, stat.st_mtime_ns)
+    return found
 
 
 def _name(file: Path, source: Path) -> str:
@@ -72,6 +82,11 @@ def _folder(source: Path) -> Path:
         return source
     plain = [at for at, part in enumerate(source.parts) if glob.has_magic(part)]
     return Path(*source.parts[: plain[0]]) if plain else source.parent
+
+
+def is_of_source(error: Exception) -> bool:
+    """Return whether what the engine says while it reads is the source's fault: not memory, nor room to spill."""
+    return not isinstance(error, duckdb.OutOfMemoryException) and "duckdb_temp_storage" not in str(error)
 
 
 def say_reason(error: Exception) -> str:
@@ -129,13 +144,20 @@ def _refuse_ragged_row(files: list[Path]) -> None:
     for file in files:
         with _open_text(file) as stream:
             rows = csv.reader(stream, delimiter=_delimiter(file))
-            header = next(rows, [])
-            for number, row in enumerate(rows, start=1):
-                if row and len(row) != len(header):
-                    cells = f"row {number} has {len(row)} cells, the header {len(header)}"
-                    raise InputError(
-                        f"cannot read {file}: {cells}", hint="mend the row: is a quote or a comma missing?"
-                    )
+            try:
+                header = next(rows, [])
+                told = next(
+                    (_say_ragged(n, row, header) for n, row in enumerate(rows, 1) if len(row) not in (0, len(header))),
+                    "",
+                )
+            except csv.Error as error:  # a cell longer than any
+                told = f"{error}, in line {rows.line_num}"
+            if told:
+                raise InputError(f"cannot read {file}: {told}", hint="mend the row: is a quote or a comma missing?")
+
+
+def _say_ragged(number: int, row: list[str], header: list[str]) -> str:
+    return f"row {number} has {len(row)} cells, the header {len(header)}"
 
 
 def _open_text(file: Path) -> TextIO:
@@ -152,23 +174,42 @@ def _delimiter(file: Path) -> str:
 
 
 def _one_file_each(files: list[Path], path: Path) -> bool:
-    return len(files) > 1 or not path.is_file()
+    return len(files) > 1 or not is_file(path)
 
 
 def _duckdb(connection: duckdb.DuckDBPyConnection, config: BarsConfig, path: Path) -> None:
-    if not path.is_file():
+    """A database may hold views and macros of anybody's making: an engine of its own reads it, and no other file."""
+    if not is_file(path):
         raise InputError(f"no database file {path}", hint="check [bars] path")
-    connection.execute(f"ATTACH {quote_text(str(path))} AS source_database (READ_ONLY)")
-    if config.table is not None:
-        table = ".".join(map(quote_name, config.table.split(".")))
-        relation = f"source_database.{table}"
-    else:
-        connection.execute("USE source_database")
-        relation = f"({(config.query or '').rstrip().rstrip(';')}\n)"
-    target = "memory.main.raw"
-    connection.execute(f"CREATE TABLE {target} AS SELECT *, {quote_text(str(path))} AS {FILE_COLUMN} FROM {relation}")
-    connection.execute("USE memory")
-    connection.execute("DETACH source_database")
+    with _engine_like(connection) as reader:
+        reader.execute(f"ATTACH {quote_text(str(path))} AS source_database (READ_ONLY)")
+        reader.execute("SET enable_external_access = false")
+        reader.execute("SET lock_configuration = true")
+        if config.table is not None:
+            relation = ".".join(map(quote_name, ("source_database", *config.table.split("."))))
+        else:
+            reader.execute("USE source_database")
+            relation = f"({(config.query or '').rstrip().rstrip(';')}\n)"
+        rows = reader.sql(f"SELECT *, {quote_text(str(path))} AS {FILE_COLUMN} FROM {relation}")
+        connection.register("database_rows", rows.to_arrow_reader())
+        connection.execute("CREATE TABLE raw AS SELECT * FROM database_rows")
+        connection.unregister("database_rows")
+
+
+_COPIED = (
+    "threads", "memory_limit", "temp_directory", "autoinstall_known_extensions", "autoload_known_extensions",
+    "allow_community_extensions", "python_enable_replacements",
+)  # fmt: skip
+
+
+def _engine_like(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """Return another engine with the limits, the seals and the zone of a connection's."""
+    asked = ", ".join(f"current_setting({quote_text(name)})" for name in _COPIED)
+    settings = connection.execute(f"SELECT {asked}").fetchall()[0]
+    engine = duckdb.connect(":memory:", config=dict(zip(_COPIED, settings, strict=True)))
+    zone = connection.execute("SELECT current_setting('TimeZone')").fetchall()[0][0]
+    engine.execute(f"SET TimeZone = {quote_text(zone)}")
+    return engine
 
 
 def _qlib_bin(connection: duckdb.DuckDBPyConnection, _config: BarsConfig, path: Path) -> None:

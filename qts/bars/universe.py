@@ -6,7 +6,8 @@ import duckdb
 
 from qts.columns import END, INSTRUMENT, START
 from qts.errors import DataCheckError, InputError
-from qts.expr.sql import quote_text
+from qts.expr.sql import quote_name, quote_text
+from qts.plain_file import is_file
 
 
 def read_universe(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
@@ -15,7 +16,7 @@ def read_universe(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
     A file without the header instrument,start,end is read as Qlib's: tab-separated, first three columns.
     Raises InputError if the file is missing or empty, DataCheckError for a day or an interval that is none.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise InputError(f"no universe file {path}", hint="check [bars] universe")
     lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     if not any(line.strip() for line in lines):
@@ -52,7 +53,7 @@ def _delimiter(line: str) -> str:
 
 def _table(scan: str, columns: tuple[str, str, str]) -> str:
     """An open end of a membership is the end of time."""
-    instrument, start, end = (f'"{column}"' for column in columns)
+    instrument, start, end = map(quote_name, columns)
     return (
         f"CREATE TABLE universe AS SELECT trim({instrument}) AS {INSTRUMENT}, "
         f'TRY_CAST({start} AS DATE) AS "{START}", '

@@ -1,6 +1,7 @@
 """The one config of qts: closed, frozen, explained under each field."""
 
 from qts.config.backtest import BacktestConfig, Fee
+from qts.config.nightly import NightlyConfig
 from qts.config.sources import LoadedConfig, find_config, load_config
 from qts.config.space import Dimension
 from qts.config.table import Day, Names, OpenTable, Span, Table
@@ -37,6 +38,7 @@ __all__ = [
     "LimitsConfig",
     "LoadedConfig",
     "Names",
+    "NightlyConfig",
     "OpenTable",
     "ProcessorsConfig",
     "SegmentsConfig",

@@ -1,7 +1,6 @@
 """Reads a Config: flags beat `--set`, which beats `QTS_*`, which beats the file, which beats defaults."""
 
 import os
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -15,6 +14,8 @@ from qts.config.problems import problems_of
 from qts.config.table import Table
 from qts.config.tables import Config
 from qts.errors import ConfigError, ConfigProblems, InputError, QtsError
+from qts.plain_file import is_file, read_plain
+from qts.toml_text import read_toml
 
 AnyTable = TypeVar("AnyTable", bound=Table)
 
@@ -47,7 +48,7 @@ class _Layers:
         for key in path[:-1]:
             inner = table.setdefault(key, {})
             if not isinstance(inner, dict):
-                raise ConfigError(f'"{key}" is not a table', where=origin)
+                raise ConfigError(f'"{key}" is not a table', where=origin, hint="qts schema prints every key")
             table = inner
         table[path[-1]] = value
         self.origins[path] = origin
@@ -88,7 +89,7 @@ class LoadedConfig:
         if config.bars.universe:
             bars["universe"] = self.path(config.bars.universe)
         benchmark = config.bars.benchmark
-        if benchmark and self.path(Path(benchmark)).is_file():
+        if benchmark and is_file(self.path(Path(benchmark))):
             benchmark = str(self.path(Path(benchmark)).resolve())
         factors = config.factors
         if factors.set.endswith(".toml"):
@@ -97,9 +98,9 @@ class LoadedConfig:
         if limits.temp_folder:
             limits = limits.model_copy(update={"temp_folder": self.path(limits.temp_folder)})
         train = config.train
-        if train.init_from and self.path(Path(train.init_from)).is_file():
+        if train.init_from and is_file(self.path(Path(train.init_from))):
             train = train.model_copy(update={"init_from": str(self.path(Path(train.init_from)).resolve())})
-        places = {"path": self.path(config.store.path), "runs": self.path(config.store.runs)}
+        places = {name: self.path(place) for name, place in config.store}
         updates = {
             "bars": config.bars.model_copy(update={**bars, "benchmark": benchmark}),
             "store": config.store.model_copy(update=places),
@@ -136,21 +137,21 @@ def check(table: type[AnyTable], values: dict[str, Any], layers: _Layers, place:
 def _parse_value(text: str) -> object:
     """Read a value as TOML would; a bare word is a string."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return read_toml(f"value = {text}")["value"]
+    except ValueError:
         return text
 
 
 def _read_file(path: Path, layers: _Layers) -> None:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_plain(path).decode("utf-8-sig").replace("\r\n", "\n")
     except FileNotFoundError:
         raise InputError(f"no config file {path}", hint="qts init writes one") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the config file {path}: {error}", hint="it must be a UTF-8 text file") from None
     try:
-        layers.values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        layers.values = read_toml(text)
+    except ValueError as error:
         raise ConfigError(
             f"{path.name} is not valid TOML: {error}",
             where=str(path),

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, model_validator
 
 from qts.config.backtest import BacktestConfig
+from qts.config.nightly import NightlyConfig
 from qts.config.space import Space
 from qts.config.table import Day, Names, OpenTable, Span, Table, to_tuple
 
@@ -139,6 +140,8 @@ class StoreConfig(Table):
     """The store's folder."""
     runs: FilePath = Path("runs")
     """The folder of training runs."""
+    predictions: FilePath = Path("predictions")
+    """The folder of what `qts nightly` publishes."""
 
 
 class FactorsConfig(Table):
@@ -383,5 +386,7 @@ class Config(Table):
     """Backtest."""
     walk: WalkConfig = WalkConfig()
     """Walk-forward."""
+    nightly: NightlyConfig = NightlyConfig()
+    """Nightly scores."""
     limits: LimitsConfig = LimitsConfig()
     """Limits."""

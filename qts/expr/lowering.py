@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from qts.columns import DATETIME, INSTRUMENT
 from qts.expr.nodes import Group, Number, Text
+from qts.expr.quote import quote_text
 from qts.expr.stages import ROW_COLUMN, Kind, Stages, Value
 
 Lower = Callable[..., Value]
@@ -30,16 +31,6 @@ def frame(window: float) -> str:
 def rows_in(window: float) -> str:
     """Return SQL of the number of rows in a window, missing ones included."""
     return f"least({ROW_COLUMN}, {int(window)})" if window else ROW_COLUMN
-
-
-def quote_text(text: str) -> str:
-    """Return a SQL string literal."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def quote_name(name: str) -> str:
-    """Return a SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 # Row by row

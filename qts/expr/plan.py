@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 
 from qts.expr.bounds import Bounds, Interval, interval_of
 from qts.expr.lookback import span_of
-from qts.expr.lowering import narrow, quote_name
+from qts.expr.lowering import narrow
 from qts.expr.nodes import Call, Field, Node, Number, Text
 from qts.expr.operators import OPERATORS
+from qts.expr.quote import quote_name
 from qts.expr.sql import compile_select
 from qts.expr.stages import PANEL_COLUMNS, POSITION, ROW_COLUMN, ROWS_SINCE, Kind, Value
 from qts.expr.stream import MOST_ROWS, Stream

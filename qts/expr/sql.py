@@ -4,9 +4,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from qts.expr.lookback import crosses
-from qts.expr.lowering import narrow, quote_name, quote_text
+from qts.expr.lowering import narrow
 from qts.expr.nodes import Call, Field, Group, Node, Number, Text
 from qts.expr.operators import OPERATORS
+from qts.expr.quote import quote_name, quote_text
 from qts.expr.stages import (
     FIELD_PREFIX,
     KEY_COLUMNS,

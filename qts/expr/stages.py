@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from qts.columns import DATETIME, INSTRUMENT
+from qts.expr.quote import quote_name
 
 ROW_COLUMN = "row_number"
 """Number of a row within its instrument, from 1; every source relation of compiled SQL has it."""
@@ -88,12 +89,13 @@ KEY_COLUMNS = (INSTRUMENT, DATETIME, ROW_COLUMN)
 
 PANEL_COLUMNS = (*KEY_COLUMNS, POSITION, ROWS_SINCE, ROWS_LEFT, ROWS_WHOLE)
 """The same over a whole panel."""
-_COLUMN = re.compile(rf'\b_v\d+_\b|"{FIELD_PREFIX}\w+"')
+_COLUMN = re.compile(rf"""'(?:[^']|'')*'|(\b_v\d+_\b|"{FIELD_PREFIX}(?:[^"]|"")+")""")
+"""A literal, which may hold anything, or a column."""
 
 
 def columns_of(texts: Iterable[str]) -> set[str]:
     """Return the definitions and fields that pieces of SQL read."""
-    return {column for text in texts for column in _COLUMN.findall(text)}
+    return {column for text in texts for column in _COLUMN.findall(text) if column}
 
 
 @dataclass
@@ -111,7 +113,7 @@ class Stages:
         """Return a bar column; one that the bars lack is missing everywhere."""
         if name not in self.fields:
             return Value("CAST(NULL AS FLOAT)", Kind.FLOAT, is_clean=True)
-        return Value(f'"{FIELD_PREFIX}{name}"', Kind.FLOAT, is_clean=True)
+        return Value(quote_name(FIELD_PREFIX + name), Kind.FLOAT, is_clean=True)
 
     def define(self, sql: str, kind: Kind, *, is_clean: bool = False, is_window: bool = False) -> Value:
         """Return the column that holds `sql`, defining it if it is new."""

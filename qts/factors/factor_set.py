@@ -12,7 +12,6 @@ the main set too; where there is none, for a field. `$name` is always a field.
 """
 
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +26,9 @@ from qts.expr.lookback import find_look_ahead, span_of
 from qts.expr.nodes import Node, render
 from qts.expr.parse import bare_names, parse, parse_with_places
 from qts.expr.stages import ROW_COLUMN
+from qts.plain_file import read_plain
 from qts.registry import unknown_name_hint
+from qts.toml_text import read_toml
 
 _NAME = re.compile(r"[A-Za-z]\w*")
 _WINDOW = re.compile(r"\bN\b")
@@ -194,7 +195,7 @@ def load_factor_set(name: str, folder: Path, where: str = "[factors] set") -> Fa
         hint = f"use letters, digits and _, and none of {', '.join(sorted(_RESERVED_SETS))}"
         raise ConfigError(f'the file "{path.name}" cannot name a factor set', where=where, hint=hint)
     try:
-        return _read(path.stem, path.read_text(encoding="utf-8"), path.name)
+        return _read(path.stem, read_plain(path).decode(), path.name)
     except FileNotFoundError:
         raise InputError(
             f"no factor set file {path}", where=where, hint="a path starts at the config's folder"
@@ -236,9 +237,10 @@ def _raise_all(problems: Sequence[QtsError]) -> None:
 
 def _read(name: str, text: str, where: str) -> FactorSet:
     try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"the factor set {where} is not valid TOML: {error}") from None
+        content = read_toml(text)
+    except ValueError as error:
+        hint = "text needs quotes; a table starts with [name]"
+        raise ConfigError(f"the factor set {where} is not valid TOML: {error}", hint=hint) from None
     entries = content.get("factors")
     if not isinstance(entries, dict) or not entries:
         raise ConfigError(f"the factor set {where} has no [factors]", hint='write NAME = "expression" under [factors]')
@@ -259,7 +261,8 @@ def _drafts_of(name: str, entry: object, where: str) -> list[_Draft]:
         )
     windows, expr = entry["windows"], entry["expr"]
     if not isinstance(windows, list) or not windows or not all(isinstance(w, int) and w >= 0 for w in windows):
-        raise ConfigError(f"the windows of {name} must be whole numbers", where=where)
+        hint = "write windows = [5, 10, 20]"
+        raise ConfigError(f"the windows of {name} must be whole numbers", where=where, hint=hint)
     texts = {window: entry.get("zero", expr) if window == 0 else expr for window in windows}
     return [
         _Draft(f"{name}{window}", _WINDOW.sub(str(window), str(text)), place, family=name)

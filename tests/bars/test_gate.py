@@ -10,7 +10,8 @@ import duckdb
 import pytest
 from pydantic import ValidationError
 
-from qts.bars.gate import GateReport, judge, pass_gate, today_somewhere
+from qts import clock
+from qts.bars.gate import GateReport, judge, pass_gate
 from qts.bars.rules import RULES
 from qts.config import CheckActions, CheckConfig, LimitsConfig
 from qts.errors import DataCheckError, ExitCode
@@ -400,4 +401,4 @@ def test_a_report_is_json() -> None:
 
 
 def test_today_has_begun_somewhere() -> None:
-    assert timedelta() <= today_somewhere() - date.today() <= timedelta(1)  # noqa: DTZ011 - the day here
+    assert timedelta() <= clock.today_somewhere() - date.today() <= timedelta(1)  # noqa: DTZ011 - the day here

@@ -1,0 +1,1 @@
+"""Whatever the input, qts answers with an error of its own and a documented exit code, or succeeds."""
