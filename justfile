@@ -30,6 +30,11 @@ test *args:
 test-gpu:
     python -m pytest -q -m cuda
 
+# many crash rounds, and twenty times as many cases of bad input: an hour of one core
+torture rounds="500":
+    python -m tests.crash --rounds {{rounds}} --seed 7
+    python -m tests.fuzz --cases $(( {{rounds}} * 20 )) --seed 7
+
 # the built wheel works without the development packages
 smoke:
     sh .ci/smoke
@@ -41,6 +46,15 @@ docs:
 # are the marked blocks current?
 docs-check:
     python -m tests.docs_blocks
+
+# known advisories of what is installed, and of the oldest versions that pyproject.toml allows; asks PyPI
+audit:
+    python -m venv build/audit
+    build/audit/bin/python -m pip install --quiet pip-audit
+    python -m tests.floors > build/audit/floors.txt
+    python -m pip list --format=freeze --exclude-editable | sed 's/+[^ ]*$//' > build/audit/installed.txt
+    build/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement build/audit/floors.txt
+    build/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement build/audit/installed.txt
 
 # rebuild the sample market from its seed
 sample:

@@ -26,7 +26,7 @@ def finish(parts: list[str], context: Mapping[str, Any]) -> str:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([\\|<*])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\|<*`[])", r"\\\1", " ".join(text.split()))
 
 
 def _table(heads_: Sequence[tuple[str, Kind]], rows: Iterable[Sequence[tuple[str, Kind]]]) -> str:

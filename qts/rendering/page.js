@@ -101,8 +101,12 @@ function themed(look) {
   };
 }
 
-function described(plot, look) {
-  const column = name => page.columns[page.blocks[plot.key][name]];
+// plotly reads texts as HTML of its own: a name that holds a link must not become one
+const plain = value => typeof value === 'string' ? value.replaceAll('&', '&amp;').replaceAll('<', '&lt;') : value;
+
+function described(given, look) {
+  const plot = {...given, x_title: plain(given.x_title), traces: given.traces.map(trace => ({...trace, name: plain(trace.name)}))};
+  const column = name => page.columns[page.blocks[plot.key][name]].map(plain);
   const {layout, axis} = themed(look);
   const isHeat = Boolean(plot.z), has = kind => plot.traces.some(trace => trace.kind === kind);
   const labels = isHeat || has('histogram') ? [] : column(plot.x);
@@ -129,7 +133,9 @@ function described(plot, look) {
 function readyMade(figure, look) {
   const {layout, axis} = themed(look);
   const axes = Object.fromEntries(['xaxis', 'yaxis'].map(name => [name, {...axis, ...figure.layout[name]}]));
-  return {data: figure.data, layout: {...figure.layout, ...layout, ...axes}};
+  const texts = values => Array.isArray(values) ? values.map(plain) : values;
+  const data = figure.data.map(trace => ({...trace, x: texts(trace.x), y: texts(trace.y), name: plain(trace.name)}));
+  return {data, layout: {...figure.layout, ...layout, ...axes}};
 }
 
 function short(labels) {
