@@ -75,8 +75,9 @@ class EncoderLayer(nn.Module):
         key_value = F.linear(asked, weight[width:], bias[width:])
         query = query.view(*query.shape[:2], self.n_heads, -1).transpose(1, 2)  # (batch, n_heads, n, width / n_heads)
         key, value = key_value.view(*asked.shape[:2], 2, self.n_heads, -1).permute(2, 0, 3, 1, 4)
-        # Plain products: the fused kernel is slower on windows this short.
-        weights = (query * query.shape[-1] ** -0.5 @ key.transpose(-1, -2)).softmax(-1)
+        # Plain products: the fused kernel is slower on windows this short. Keys laid out as they are multiplied: else a
+        # sample's sums round by where in the batch it stands.
+        weights = (query * query.shape[-1] ** -0.5 @ key.contiguous().transpose(-1, -2)).softmax(-1)
         heads = self.dropout(weights) @ value  # (batch, n_heads, n, head)
         mixed: Tensor = self.mix(heads.transpose(1, 2).flatten(2))
         return mixed

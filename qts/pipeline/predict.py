@@ -5,7 +5,8 @@ Features are made with the processors as the run fitted them, from enough days b
 
 import hashlib
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -24,25 +25,33 @@ from qts.pipeline.span_windows import read_span
 from qts.progress import Progress
 from qts.store import Store, open_store
 from qts.store.write import write_table
+from qts.training import predictor
 from qts.training.batches import DeviceWindows
 from qts.training.checkpoint import MODEL, Run, open_run
-from qts.training.predictor import predict_scores
+from qts.windows import Samples, WindowStore
 
 PREDICTIONS = "predictions.parquet"
 DATA_KEY = b"qts_data"
 """In the metadata of kept scores: what they were made from."""
 
 
-def data_print(run: Run, store: Store) -> bytes:
-    """Return the hashes of what scores are made of: bars, universe, and weights, which a training taken up changes."""
-    universe = store.manifest.universe
+def weights_print(run: Run) -> str:
+    """Return the sha256 of a run's weights, which a training taken up changes; of an ensemble those of its members."""
     files = [run.folder.parent / name / MODEL for name in run.record.get("members", [run.name])]
     try:
         weights = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
     except OSError as error:
         message = f"the weights of {run.name} cannot be read: {error}"
         raise StoreError(message, hint="train anew: qts train --again") from error
-    return " ".join([store.manifest.bars.fingerprint, universe.fingerprint if universe else "", *weights]).encode()
+    return " ".join(weights)
+
+
+def data_print(run: Run, store: Store) -> bytes:
+    """Return the hashes of what scores are made of: bars, universe and weights."""
+    universe = store.manifest.universe
+    return " ".join([
+        store.manifest.bars.fingerprint, universe.fingerprint if universe else "", weights_print(run)
+    ]).encode()  # fmt: skip
 
 
 def kept_scores(run: Run, store: Store) -> pa.Table | None:
@@ -58,6 +67,10 @@ def scores_of(run: Run, store: Store, loaded: LoadedConfig, progress: Progress) 
     """Return the scores of a run's test segment; kept ones that were made of other data or weights are made anew."""
     kept = kept_scores(run, store)
     return predict_run(loaded, progress, run=str(run.folder)).scores if kept is None else kept
+
+
+Choose = Callable[[WindowStore, Samples], np.ndarray]
+"""Which of the samples are scored, (n,) bool."""
 
 
 @dataclass(frozen=True)
@@ -128,15 +141,29 @@ def _day(text: str) -> date:
 
 
 def score_span(
-    run: Run, store: Store, span: tuple[date, date], loaded: LoadedConfig, progress: Progress
+    run: Run,
+    store: Store,
+    span: tuple[date, date],
+    loaded: LoadedConfig,
+    progress: Progress,
+    choose: Choose | None = None,
 ) -> tuple[pa.Table, int, int]:
-    """Return the scores of all members between two days, the member rows, and those with too short a history."""
+    """Return the scores of all members between two days, the member rows, and those with too short a history.
+
+    `choose` leaves some of them out; a by-day network must be given whole days.
+    """
     progress.stage("read features")
     found = read_span(run.record, store, span)
+    progress.count(rows=len(found.windows.day), n_bytes=found.windows.matrix.nbytes)
+    dataset = found.dataset
+    if choose is not None:
+        chosen = choose(found.windows, dataset.samples)
+        dataset = replace(dataset, samples=dataset.samples.take(np.flatnonzero(chosen)))
     progress.stage("score")
-    samples = found.dataset.samples
-    held = hold(found.dataset, device_of(loaded), scale_of(run.record))
-    scores = _score(run, held, loaded)
+    samples = dataset.samples
+    held = hold(dataset, device_of(loaded), scale_of(run.record))
+    scores = score_samples(run, held, loaded)
+    progress.count(rows=len(scores))
     order = np.lexsort((samples.instrument, samples.day))
     table = pa.table({
         INSTRUMENT: pa.array(found.windows.instruments[samples.instrument[order]].tolist(), pa.string()),
@@ -146,12 +173,15 @@ def score_span(
     return table, found.counts.rows, found.counts.short_history
 
 
-def _score(run: Run, held: DeviceWindows, loaded: LoadedConfig) -> np.ndarray:
+def score_samples(
+    run: Run, held: DeviceWindows, loaded: LoadedConfig, batch_size: int = predictor.BATCH_SIZE
+) -> np.ndarray:
     """Return (n,) scores; of an ensemble the mean of its members' rank shares within each day."""
     members = members_of(run, runs_folder(loaded))
     if not members:
         network = run.network().to(held.device)
-        return predict_scores(network, held, precision=run.record["train"].get("precision", "fp32"))
+        precision = run.record["train"].get("precision", "fp32")
+        return predictor.predict_scores(network, held, batch_size, precision)
     days = CrossSections(held.dataset.samples.day)
-    scores = [_score(member, held, loaded).astype(np.float64) for member in members]
+    scores = [score_samples(member, held, loaded, batch_size).astype(np.float64) for member in members]
     return np.mean([days.rank(score) / days.size(score) for score in scores], axis=0).astype(np.float32)

@@ -1,7 +1,8 @@
-"""Scores from a network: in order, without gradients, whatever the batch size the same."""
+"""Scores from a network: in order, without gradients, and to the last bit the same whatever is asked beside them."""
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from qts.models._architecture import Architecture
 from qts.training.batches import Batches, DeviceWindows, day_batches, ordered_batches
@@ -10,6 +11,9 @@ from qts.training.group import ALONE, Group
 
 BATCH_SIZE = 1024
 """Samples scored at a time: small enough that a step of all of them stays in the cache of a core."""
+
+FULL = 64
+"""A batch is filled up to a multiple of so many: libraries multiply few rows by other sums, which round otherwise."""
 
 
 def score_batches(network: Architecture, windows: DeviceWindows, batch_size: int = BATCH_SIZE) -> Batches:
@@ -26,12 +30,23 @@ def predict_scores(
     precision: str = "fp32",
     group: Group = ALONE,
 ) -> np.ndarray:
-    """Return (n_samples,) float32 scores, in the order of the samples; several processes share the work."""
+    """Return (n_samples,) float32 scores, in the order of the samples; several processes share the work.
+
+    A sample's score depends on its window alone, or on its whole cross-section: on a CPU neither other samples, nor
+    `batch_size`, nor the number of threads move a bit of it.
+    """
     network.eval()
     scores = torch.zeros(len(windows), dtype=torch.float32, device=windows.device)
     batches = score_batches(network, windows, batch_size)
     with torch.inference_mode(), autocast(windows.device, precision):
         for piece, x in windows.gathered(batches, group):
             if len(piece.chosen):
-                scores[piece.chosen] = network(x).float()
+                whole = x if batches.are_whole else _filled(x)
+                scores[piece.chosen] = network(whole)[: len(x)].float()
     return group.sum(scores).cpu().numpy()
+
+
+def _filled(x: Tensor) -> Tensor:
+    """(n, step_len, n_features) -> (m, step_len, n_features), m the next multiple of FULL; the last window is repeated."""
+    missing = -len(x) % FULL
+    return torch.cat([x, x[-1:].expand(missing, -1, -1)]) if missing else x

@@ -96,6 +96,7 @@ class Trainer:
         self._feed_seconds = 0.0
         if isinstance(self.network, WholeFit):
             self.progress.stage("fit")
+            self.progress.count(rows=len(train))
             self.network.fit(Pass(train), Pass(valid), self.config.seed, self.progress.note)
             return self._loss_of(predict_scores(self.network, train), train)
         batches = self.batches(train, epoch)
@@ -140,6 +141,7 @@ class Trainer:
                 self._move(parameters, epoch, step, batches.n_steps)
                 step, loss = step + 1, torch.zeros_like(loss)
             self.progress.advance(len(piece.chosen) * self.group.size)
+            self.progress.count(rows=len(piece.chosen) * self.group.size)
         found = losses.cpu().double().numpy()
         if not np.isfinite(found).all():
             first = int(np.flatnonzero(~np.isfinite(found))[0])

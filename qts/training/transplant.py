@@ -16,6 +16,7 @@ from torch import Tensor
 
 from qts.errors import ConfigError, InputError
 from qts.models._architecture import Architecture
+from qts.plain_file import is_file
 from qts.registry import unknown_name_hint
 
 State = dict[str, Tensor]
@@ -34,7 +35,7 @@ def read_state(file: Path) -> State:
 
     Code that a file may bring along is never run: a file that cannot be read without is refused.
     """
-    if not file.is_file():
+    if not is_file(file):
         raise InputError(f"no file {file}", hint="a torch file of weights (.pt, .pth, .bin, .pkl) or .safetensors")
     found = _read_safetensors(file) if file.suffix == ".safetensors" else _read_torch(file)
     state = _held_by(found)

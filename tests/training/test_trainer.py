@@ -103,14 +103,6 @@ def test_validation_judges_every_row_however_batches_fall() -> None:
     )
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 1000])
-def test_scores_do_not_depend_on_the_batch_size(batch_size: int) -> None:
-    made, data = trainer(), windows(2)
-    np.testing.assert_allclose(
-        predict_scores(made.network, data, batch_size), predict_scores(made.network, data), rtol=0, atol=1e-6
-    )
-
-
 def test_an_epoch_takes_each_sample_once() -> None:
     batches = [piece.chosen.tolist() for piece in shuffled_batches(23, 5, seed=3, epoch=2).pieces(CPU)]
     assert [len(batch) for batch in batches] == [5, 5, 5, 5, 3]
