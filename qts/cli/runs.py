@@ -1,4 +1,4 @@
-"""Commands about runs: runs list, runs show, runs compare, leaderboard."""
+"""Commands about runs: runs list, runs show, runs compare, runs pin, leaderboard."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +8,7 @@ import typer
 from qts.cli.options import Format, Run
 from qts.cli.session import Session, command
 
-runs_group = typer.Typer(help="List, show and compare runs.", no_args_is_help=True)
+runs_group = typer.Typer(help="List, show, compare and pin runs.", no_args_is_help=True)
 group = typer.Typer()
 
 Folder = Annotated[Path | None, typer.Option("--out", "-o", help="Folder of a report; none if none.")]
@@ -61,6 +61,29 @@ def compare(
     files = write_report(document, out) if out else ()
     lines = [*document_lines(document), *(f"wrote {file}" for file in files)]
     session.show("runs_compare", {**document_to_json(document), "files": list(files)}, "\n".join(lines))
+
+
+@command(runs_group, ("qts runs pin 20261120T", "qts runs pin", "qts runs pin --json"), "qts nightly, qts runs list")
+def pin(
+    session: Session,
+    run: Annotated[
+        str | None, typer.Argument(metavar="RUN", help="A run, by name or the start of it; none shows what is pinned.")
+    ] = None,
+) -> None:
+    """Pin the run whose scores qts nightly publishes; what its test segment shows is what they are held against."""
+    from qts.rendering.nights import pin_text
+
+    loaded = session.config()
+    if run is None:
+        from qts.pipeline.pinned import read_pin
+
+        payload = vars(read_pin(loaded))
+    else:
+        from qts.pipeline.pinning import pin_run
+
+        with session.progress() as progress:
+            payload = vars(pin_run(loaded, progress, run))
+    session.show("runs_pin", payload, pin_text(payload))
 
 
 @command(group, ("qts leaderboard", "qts leaderboard --format csv", "qts leaderboard --out board"), "qts runs list")

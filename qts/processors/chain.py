@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 
 from qts.config import LoadedConfig, Table
-from qts.errors import ConfigError, ConfigProblems, DataCheckError, QtsError
+from qts.errors import ConfigError, ConfigProblems, DataCheckError, QtsError, StoreError
 from qts.processors.block import Block
 from qts.processors.table import PROCESSORS, FittedOptions, Parameters
 
@@ -36,12 +37,15 @@ class FittedProcessor:
 
     @classmethod
     def from_json(cls, record: dict[str, object], columns: tuple[str, ...]) -> "FittedProcessor":
-        """Return what `to_json` recorded, for these columns."""
+        """Return what `to_json` recorded, for these columns; raises StoreError if it did not."""
         row = PROCESSORS[str(record["name"])]
-        options = row.options.model_validate(record["options"])
-        by_column = record["parameters"]
-        assert isinstance(by_column, dict)  # noqa: S101 - our own record
-        parameters = {name: [_number(by_column[column][name]) for column in columns] for name in row.parameters}
+        try:
+            options = row.options.model_validate(record["options"])
+            by_column: Any = record["parameters"]
+            parameters = {name: [_number(by_column[column][name]) for column in columns] for name in row.parameters}
+        except (ValueError, KeyError, TypeError) as error:
+            message = f"what {row.name} was fitted to cannot be read: {str(error).partition(chr(10))[0]}"
+            raise StoreError(message, hint="the windows or the run are damaged: qts train --again") from error
         return cls(row.name, options, parameters, columns)
 
     def apply(self, block: Block) -> Block:

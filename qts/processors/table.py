@@ -90,6 +90,8 @@ class Processor:
     """One column of the fit range, NaN left out → one number a parameter."""
     reads_whole_history: bool = False
     """Whether which rows it keeps decides what other rows see, so that it must always see every one."""
+    crosses: bool = False
+    """Whether a row's value depends on other instruments' rows."""
 
 
 def _per_column(formula: Callable[..., np.ndarray]) -> Apply:
@@ -219,10 +221,10 @@ for _row in (
               "(x - least) / (greatest - least); a constant column stays", _CENTERED, _fit_minmax),
     Processor("fillna", FillnaOptions, _per_column(_fillna), "missing values become `value`"),
     Processor("tanh", NoOptions, _per_column(_tanh), "tanh(x - 1)"),
-    Processor("process_inf", NoOptions, _by_day(_process_inf), "infinities become the day's mean"),
-    Processor("cs_zscore", CsZScoreOptions, _by_day(_cs_zscore), "z-score within the cross-section"),
-    Processor("cs_rank", NoOptions, _by_day(_cs_rank), "3.46 (rank share - 0.5) within the cross-section"),
-    Processor("cs_fillna", NoOptions, _by_day(_cs_fillna), "missing values become the cross-section's mean"),
+    Processor("process_inf", NoOptions, _by_day(_process_inf), "infinities become the day's mean", crosses=True),
+    Processor("cs_zscore", CsZScoreOptions, _by_day(_cs_zscore), "z-score within the cross-section", crosses=True),
+    Processor("cs_rank", NoOptions, _by_day(_cs_rank), "3.46 (rank share - 0.5) within the cross-section", crosses=True),
+    Processor("cs_fillna", NoOptions, _by_day(_cs_fillna), "missing values become the cross-section's mean", crosses=True),
     Processor("dropna", NoOptions, _dropna, "rows with a missing value are dropped", reads_whole_history=True),
     Processor("select_columns", ColumnsOptions, _select_columns, "only these columns, in factor-set order"),
     Processor("drop_columns", ColumnsOptions, _drop_columns, "all but these columns"),
