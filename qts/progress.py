@@ -12,6 +12,9 @@ class Progress(Protocol):
     def advance(self, steps: int = 1) -> None:
         """Say that some steps of the stage are done."""
 
+    def count(self, *, rows: int = 0, n_bytes: int = 0) -> None:
+        """Say how many rows the stage took in or made, and how many bytes it read or wrote; several times adds up."""
+
     def note(self, text: str) -> None:
         """Say something worth reading."""
 
@@ -26,6 +29,9 @@ class SilentProgress:
         """Do nothing."""
 
     def advance(self, steps: int = 1) -> None:
+        """Do nothing."""
+
+    def count(self, *, rows: int = 0, n_bytes: int = 0) -> None:
         """Do nothing."""
 
     def note(self, text: str) -> None:

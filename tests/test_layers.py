@@ -10,33 +10,39 @@ import qts
 
 PACKAGE = Path(qts.__file__).parent
 
-BASE = {"errors", "columns", "progress", "registry", "json_text"}
+BASE = {"clock", "errors", "columns", "progress", "registry", "json_text", "plain_file", "terminal_text", "toml_text"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "__main__": {"cli"},
     "errors": set(),
     "columns": set(),
+    "clock": set(),
     "progress": set(),
     "registry": {"errors"},
     "cross_section": set(),
     "boards": set(),
     "daily_series": set(),
     "json_text": set(),
-    "config": {"errors", "registry"},
+    "plain_file": set(),
+    "toml_text": set(),
+    "terminal_text": set(),
+    "config": {"errors", "plain_file", "registry", "toml_text"},
     "expr": {"errors", "registry", "columns"},
-    "factors": {"errors", "registry", "columns", "expr"},
+    "factors": {"errors", "plain_file", "registry", "toml_text", "columns", "expr"},
     "bars": {*BASE, "config", "expr"},
     "processors": {*BASE, "config", "cross_section"},
     "store": {*BASE, "config", "expr"},
+    "predictions": {*BASE, "__init__", "store"},
     "windows": {*BASE, "store"},
     "models": {"errors", "registry", "config"},
     "backtest": {"errors", "boards", "columns", "config", "cross_section", "daily_series"},
     "evaluation": {"errors", "boards", "columns", "config", "cross_section", "daily_series"},
     "training": {*BASE, "config", "store", "windows", "models", "evaluation"},
-    "rendering": {"errors", "registry", "columns", "json_text", "daily_series", "evaluation", "backtest"},
+    "rendering": {"errors", "registry", "columns", "json_text", "terminal_text", "daily_series", "evaluation", "backtest"},
     "pipeline": {*BASE, "__init__", "config", "cross_section", "daily_series", "expr", "factors", "bars", "processors", "store",
-                 "windows", "models", "evaluation", "backtest", "training", "rendering"},
-    "cli": {"errors", "json_text", "config", "progress", "pipeline", "rendering", "evaluation", "__init__"},
+                 "predictions", "windows", "models", "evaluation", "backtest", "training", "rendering"},
+    "cli": {"clock", "errors", "json_text", "terminal_text", "config", "progress", "pipeline", "rendering", "evaluation",
+            "__init__"},
 }  # fmt: skip
 """Package → what it may import from qts; `expr` gives bars its quoting, `evaluation` gives training its IC."""
 
@@ -62,6 +68,7 @@ MAY_LOAD: dict[str, set[str]] = {
     "bars": {"duckdb", "numpy", "pyarrow"},
     "processors": {"numpy", "pydantic"},
     "store": {"duckdb", "pyarrow", "numpy", "pydantic", "filelock"},
+    "predictions": {"pyarrow", "numpy", "pydantic"},
     "windows": {"numpy", "pyarrow"},
     "models": {"torch", "pydantic"},
     "evaluation": {"numpy"},
@@ -100,7 +107,10 @@ def imports(path: Path, *, top_level_only: bool) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} imports relatively"
-            found.add(node.module or "")
+            modules_of_qts = {path.stem for path in PACKAGE.glob("*.py")} if node.module == "qts" else set()
+            found |= {
+                f"qts.{alias.name}" if alias.name in modules_of_qts else node.module or "" for alias in node.names
+            }
     return found
 
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qts.cli.console import error_object, print_error
 from qts.cli.options import Wait
 from qts.cli.session import Session, command
 from qts.errors import ConfigError, QtsError
@@ -53,7 +52,7 @@ def ingest(
     from qts.rendering.texts import ingest_text
 
     if dry_run:
-        _show_forecast(session, rescan=rescan)
+        show_forecast(session, rescan=rescan)
         return
     with session.progress() as progress:
         result = work(session.config(), progress, wait_seconds=wait, rescan=rescan)
@@ -61,8 +60,15 @@ def ingest(
     session.show("ingest", payload, ingest_text(payload))
 
 
-def _show_forecast(session: Session, *, rescan: bool) -> None:
-    """Show what an ingest would do; then fail if it would be refused."""
+def show_forecast(
+    session: Session,
+    command_name: str = "ingest",
+    *,
+    rescan: bool = False,
+    more: Mapping[str, Any] | None = None,
+    last_line: str = "",
+) -> None:
+    """Show what an ingest, or a command that begins with one, would do; then fail if it would be refused."""
     from qts.pipeline.forecast import refusal_of
     from qts.pipeline.ingest import forecast_ingest
     from qts.rendering.texts import forecast_text
@@ -74,21 +80,10 @@ def _show_forecast(session: Session, *, rescan: bool) -> None:
     datasets = [vars(planned) for planned in found.datasets]
     payload = {
         **vars(found), "datasets": datasets, "dry_run": True, "up_to_date": not found.written, "stages": found.stages,
-        "written": found.written, "n_files": found.n_files, "n_bytes": found.n_bytes,
+        "written": found.written, "n_files": found.n_files, "n_bytes": found.n_bytes, **(more or {}),
     }  # fmt: skip
-    _show_with_refusal(session, "ingest", payload, forecast_text(payload), refusal)
-
-
-def _show_with_refusal(
-    session: Session, name: str, payload: Mapping[str, Any], text: str, refusal: QtsError | None
-) -> None:
-    """Show what was found; then fail if it is refused."""
-    if refusal is None:
-        session.show(name, payload, text)
-        return
-    session.show(name, {**payload, **error_object(refusal)}, text)
-    print_error(refusal, as_json=False)
-    raise typer.Exit(refusal.code)
+    text = "\n".join(line for line in (forecast_text(payload), last_line) if line)
+    session.show_with_refusal(command_name, payload, text, refusal)
 
 
 @command(group, ("qts check", "qts check --config-only", "qts check --html gate.html --json"), "qts schema, qts ingest")
@@ -132,7 +127,7 @@ def _show_gate(
         lines.append(f"rows that an ingest puts aside: {gate.n_quarantined:,}")
     payload |= {"passes": refusal is None, "n_quarantined": gate.n_quarantined, "findings": findings}
     payload |= {"html": html} if html else {}
-    _show_with_refusal(session, "check", payload, "\n".join(lines), refusal)
+    session.show_with_refusal("check", payload, "\n".join(lines), refusal)
 
 
 def _write_page(file: Path, text: str) -> None:

@@ -7,6 +7,7 @@ import typer
 
 from qts.cli.options import Format, Name, Out
 from qts.cli.session import Session, command, print_out
+from qts.errors import QtsError
 
 group = typer.Typer()
 
@@ -32,7 +33,7 @@ def processors(session: Session, name: Name = None, format_: Format = None) -> N
     (
         'qts query "from label limit 5"',
         'qts query "select count(*) from alpha158"',
-        'qts query "from bars" -o bars.parquet',
+        'qts query "select * from predictions where datetime = (select max(datetime) from predictions)"',
     ),
     "qts status",
 )
@@ -42,7 +43,7 @@ def query(
     format_: Format = None,
     out: Out = None,
 ) -> None:
-    """Ask the store in SQL, read-only: bars, calendar, label, universe, alpha158 and other factor sets are tables."""
+    """Ask the store in SQL, read-only: bars, calendar, label, universe, factor sets and published predictions are tables."""
     from qts.pipeline.query import query as work
 
     session.show_rows("query", work(session.config(), sql), format_, out)
@@ -60,7 +61,13 @@ def schema(session: Session) -> None:  # noqa: ARG001 - every command gets one
 
 @command(group, ("qts doctor", "qts doctor --json", "qts doctor --format csv"), "qts status")
 def doctor(session: Session, format_: Format = None) -> None:
-    """Show versions, devices, cores, memory and disk."""
+    """Show what is slow, missing or to be minded: versions, cores, memory, disk, the store, its leftovers, the nights."""
     from qts.pipeline.doctor import examine
 
-    session.show_rows("doctor", examine(Path.cwd()), format_)
+    loaded, problem = None, None
+    try:
+        loaded = session.config()
+    except QtsError as error:  # the machine can be looked at all the same
+        problem = {"what": "config", "found": str(error), "verdict": "careful", "hint": "run: qts check --config-only"}
+    rows = examine(loaded, Path.cwd())
+    session.show_rows("doctor", [*rows, problem] if problem else rows, format_)

@@ -1,92 +1,100 @@
 """The program: all commands, and the one place where a failure becomes a message and an exit code."""
 
 import os
-import signal
 import sys
-import traceback
 from collections.abc import Sequence
-from types import FrameType
 from typing import NoReturn
 
 import typer
 from typer.exceptions import Abort, Exit, TyperException
 
+from qts.cli import signals
 from qts.cli.commands import app
-from qts.cli.console import print_error
+from qts.cli.console import say
+from qts.cli.ending import end_command, tell_failure
 from qts.cli.session import Interrupted, ReaderGone, Session
-from qts.errors import ConfigError, ExitCode, QtsError
-
-TRACEBACK_VERBOSITY = 2
+from qts.errors import ConfigError, ExitCode, QtsError, WriteError
 
 # Idle OpenMP threads that spin for long starve whoever shares the cores: two trainings at once each ran ten times
 # slower. A short spin costs a lone one nothing. It must be set before torch is loaded.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
-class Terminated(BaseException):
-    """SIGTERM arrived: work unwinds as it does for Ctrl-C."""
-
-
-class Stopped(QtsError):  # noqa: N818 - nothing went wrong
-    """A signal ended the work."""
-
-
-_signals: list[int] = []
-"""Signals that have arrived; libraries turn ours into errors of their own."""
-
-
-def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
-    _signals.append(number)
-    raise KeyboardInterrupt
-
-
-def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
-    _signals.append(number)
-    raise Terminated
-
-
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the program and exit with the code of what happened."""
-    sys.exit(int(run(list(sys.argv[1:] if arguments is None else arguments))))
+    _open_closed_streams()
+    code = int(run(list(sys.argv[1:] if arguments is None else arguments)))
+    if signals.has_timed_out():  # threads that are deep in native code would hold up the end
+        os._exit(code)
+    sys.exit(code)
 
 
-def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return a way to end
+def run(arguments: list[str]) -> int:
     """Run one command line; return its exit code."""
-    signal.signal(signal.SIGTERM, _terminate)
-    signal.signal(signal.SIGINT, _interrupt)
-    _signals.clear()
-    Session.current = None
+    Session.expect(arguments)
+    with signals.heard():
+        code, error = _outcome(arguments)
+        signals.pass_over()
+        try:
+            if error is not None:
+                tell_failure(error, arguments, shows=not (Session.current and Session.current.refusal))
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _leave_stdout()
+        except OSError as full:
+            _leave_stdout()
+            if not isinstance(error, WriteError):
+                error = WriteError.of("stdout", full.strerror or str(full))
+                code = error.code
+                tell_failure(error, arguments, shows=False)
+        if Session.current is not None:
+            end_command(Session.current, code, error)
+        _let_go(error)
+    return code
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Cut an error loose from where it came from: one of pydantic's in its chain keeps all of that alive for ever."""
+    while error is not None:
+        error.__traceback__ = None
+        before = error.__cause__ or error.__context__
+        error.__cause__ = error.__context__ = None
+        error = before
+
+
+def _outcome(arguments: list[str]) -> tuple[int, QtsError | None]:  # noqa: PLR0911 - one return a way to end
+    """Do what a command line asks for; return its exit code and what is to be told."""
     try:
         code = typer.main.get_command(app).main(args=arguments, prog_name="qts", standalone_mode=False)
-        return code if isinstance(code, int) else ExitCode.DONE
     except Exit as done:
-        return done.exit_code
+        return done.exit_code, Session.current.refusal if Session.current else None
     except TyperException as error:
         if error.format_message().startswith("Usage:"):  # a group without a command: its help is the answer
-            sys.stderr.write(error.format_message() + "\n")
-            return ExitCode.USAGE
-        return _fail(ConfigError(error.format_message(), hint="qts COMMAND --help"), arguments)
+            say(error.format_message())
+            return ExitCode.USAGE, None
+        return _failure(ConfigError(error.format_message(), hint="qts COMMAND --help"))
     except QtsError as error:
-        return _fail(error, arguments)
-    except (Interrupted, KeyboardInterrupt, Abort):
-        return _stopped(arguments)
-    except Terminated:
-        return _stopped(arguments)
-    except ReaderGone:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at its end
-        return ExitCode.DONE
+        return _failure(error)
+    except (Interrupted, Abort, *signals.STOPS):
+        return _failure(None)
+    except (ReaderGone, BrokenPipeError):
+        _leave_stdout()
+        return ExitCode.DONE, None
+    except SystemExit as left:  # the parser's answer to a reader of its help who has read enough
+        if not isinstance(left.__context__, BrokenPipeError):
+            raise
+        _leave_stdout()
+        return ExitCode.DONE, None
     except Exception as error:  # noqa: BLE001 - nobody is shown a traceback who did not ask for it
-        return _fail(_unexpected(error), arguments)
+        return _failure(_unexpected(error))
+    return code if isinstance(code, int) else ExitCode.DONE, Session.current.refusal if Session.current else None
 
 
-def _fail(error: QtsError, arguments: list[str]) -> int:
-    if _signals:
-        return _stopped(arguments)
-    session = Session.current
-    print_error(error, as_json=session.json if session else "--json" in arguments)
-    if session and session.verbose >= TRACEBACK_VERBOSITY:
-        traceback.print_exception(error)
-    return error.code
+def _failure(error: QtsError | None) -> tuple[int, QtsError]:
+    """Return what is told of a failure; if a signal came, then that, whatever a library made of it."""
+    if error is None or signals.has_arrived():
+        error = signals.stop_of(Session.current.timeout if Session.current else None)
+    return error.code, error
 
 
 def _unexpected(error: Exception) -> QtsError:
@@ -100,12 +108,19 @@ def _unexpected(error: Exception) -> QtsError:
     return wrapped
 
 
-def _stopped(arguments: list[str]) -> int:
-    is_terminated = signal.SIGTERM in _signals
-    Stopped.code = ExitCode.TERMINATED if is_terminated else ExitCode.INTERRUPTED
-    session = Session.current
-    told = Stopped(
-        "terminated" if is_terminated else "interrupted", hint="what was whole is kept; run it again to go on"
-    )
-    print_error(told, as_json=session.json if session else "--json" in arguments)
-    return told.code
+def _leave_stdout() -> None:
+    """Let what is still to be written go nowhere: the interpreter flushes once more at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def _open_closed_streams() -> None:
+    """Put nothing where a stream was closed: else the next file that is opened would take its number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8"))  # noqa: SIM115, PTH123 - for good

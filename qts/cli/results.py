@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from qts.cli.console import error_object
 from qts.cli.options import TRADING, TRAINING, Format, Run, Wait, parse_day
 from qts.cli.session import Session, command
 from qts.errors import ConfigError
@@ -194,9 +195,21 @@ def run(session: Session, wait: Wait = 0) -> None:
     _show_report(session, "run", result.document, result.files, extra)
 
 
-@command(group, ("qts status", "qts status --json", "qts status --format csv"), "qts doctor")
-def status(session: Session, format_: Format = None) -> None:
-    """Show what is there: bars, factors, windows, runs, each with its last day and size."""
+@command(group, ("qts status", "qts status --max-age 1d --json", "qts status --format csv"), "qts doctor")
+def status(
+    session: Session,
+    max_age: Annotated[
+        str | None, typer.Option("--max-age", metavar="DAYS", help="Fail if bars or predictions end longer ago: 1d.")
+    ] = None,
+    format_: Format = None,
+) -> None:
+    """Show what is there: bars, factors, windows, runs, predictions, and how the last call of each command ended."""
+    from qts.pipeline.age import parse_age
     from qts.pipeline.status import status as work
 
-    session.show_rows("status", work(session.config()), format_)
+    age = None if max_age is None else parse_age(max_age)
+    found = work(session.config(), max_age=age)
+    told = error_object(found.refusal) if found.refusal else {}
+    session.show_result("status", {**found.payload(), **told}, found.rows, format_)
+    if found.refusal:
+        session.refuse(found.refusal)

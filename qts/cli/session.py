@@ -3,18 +3,31 @@
 import inspect
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NoReturn
 
 import typer
 
-from qts.cli.console import BarProgress, LineProgress, has_colour, is_terminal
+from qts import clock
+from qts.cli.console import (
+    BarProgress,
+    JsonProgress,
+    LineProgress,
+    error_object,
+    has_colour,
+    is_terminal,
+    say_event,
+)
 from qts.cli.options import FLAGS
-from qts.errors import QtsError
+from qts.cli.signals import check_limit, time_limit
+from qts.cli.stages import StageMeter
+from qts.errors import ConfigError, QtsError, WriteError
 from qts.json_text import to_json
+from qts.terminal_text import tame
 
 if TYPE_CHECKING:
     from qts.config import LoadedConfig
@@ -31,15 +44,22 @@ _COMMON: dict[str, Any] = {
     "json": Annotated[bool, typer.Option("--json", help="One JSON object on stdout, on failure too.")],
     "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors on stderr.")],
     "verbose": Annotated[
-        int, typer.Option("--verbose", "-v", count=True, help="-vv shows the traceback of a failure.")
+        int, typer.Option("--verbose", "-v", count=True, help="What each stage took; -vv: the traceback of a failure.")
     ],
     "no_progress": Annotated[bool, typer.Option("--no-progress", help="No live bar; one line a stage.")],
     "no_color": Annotated[
         bool, typer.Option("--no-color", help="No colour; NO_COLOR in the environment does the same.")
     ],
+    "log_format": Annotated[
+        str, typer.Option("--log-format", metavar="text|json", help="Of stderr: lines, or one JSON object an event.")
+    ],
+    "timeout": Annotated[
+        float | None, typer.Option("--timeout", metavar="SECONDS", help="End the work after so long; exit code 1.")
+    ],
 }
 _DEFAULTS: dict[str, Any] = {"config_file": None, "assignments": [], "json": False, "quiet": False, "verbose": 0,
-                             "no_progress": False, "no_color": False}  # fmt: skip
+                             "no_progress": False, "no_color": False, "log_format": "text", "timeout": None}  # fmt: skip
+LOG_FORMATS = ("text", "json")
 
 
 @dataclass
@@ -53,28 +73,79 @@ class Session:
     verbose: int
     no_progress: bool
     no_color: bool
+    log_format: str = "text"
+    timeout: float | None = None
+    command: str = ""
+    """As it is typed: `runs list`."""
+    is_plan: bool = False
+    """Whether nothing is to be written: a dry run."""
     flags: dict[str, object] = field(default_factory=dict)
     """Key of the config → value, of the flags that were given."""
+    meter: StageMeter = field(default_factory=StageMeter)
+    """What the stages took."""
+    began: str = field(default_factory=clock.stamp)
+    """When the command began."""
+    loaded: "LoadedConfig | None" = None
+    """The config, once it was read."""
+    result: dict[str, Any] = field(default_factory=dict)
+    """What was shown, as programs see it."""
+    refusal: QtsError | None = None
+    """Why a command fails that has shown what it found."""
     current: "ClassVar[Session | None]" = None
     """The session at work; whoever reports a failure asks it how."""
+    arguments: ClassVar[tuple[str, ...]] = ()
+    """The command line."""
+
+    @classmethod
+    def expect(cls, arguments: list[str]) -> None:
+        """Forget the session before: this command line comes next."""
+        cls.current, cls.arguments = None, tuple(arguments)
 
     def config(self, more: Mapping[str, object] | None = None) -> "LoadedConfig":
         """Read the config as the flags have it; `more` maps other keys to values, None for what was not given."""
         from qts.config import load_config
 
-        return load_config(self.config_file, assignments=self.assignments, flags={**self.flags, **(more or {})})
+        flags = {**self.flags, **(more or {})}
+        self.loaded = load_config(self.config_file, assignments=self.assignments, flags=flags)
+        return self.loaded
+
+    @property
+    def logs_json(self) -> bool:
+        """Whether stderr is for programs."""
+        return self.log_format == "json"
 
     def progress(self) -> LineProgress:
         """Return the watcher: a live bar on a terminal, else lines; use it in a `with`."""
+        if self.logs_json:
+            return JsonProgress(self.command, self.meter, quiet=self.quiet)
         if self.quiet or self.no_progress or self.json or not is_terminal():
-            return LineProgress(quiet=self.quiet)
-        return BarProgress(no_color=not has_colour(self.no_color))
+            return LineProgress(self.meter, quiet=self.quiet, verbose=self.verbose > 0)
+        return BarProgress(self.meter, no_color=not has_colour(self.no_color), verbose=self.verbose > 0)
 
     def show(self, command: str, payload: Mapping[str, Any], text: str) -> None:
         """Print a result: one object for programs, text for people. Of processes that train together only one speaks."""
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1 and os.environ.get("RANK", "0") != "0":
+        self.result = dict(payload)
+        if not self.is_first:
             return
         print_out(to_json({"schema": f"qts.{command}/1", **payload}) if self.json else text)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether no other process that trains with this one speaks for it."""
+        return int(os.environ.get("WORLD_SIZE", "1")) <= 1 or os.environ.get("RANK", "0") == "0"
+
+    def show_with_refusal(self, command: str, payload: Mapping[str, Any], text: str, refusal: QtsError | None) -> None:
+        """Print a result; then, if it is refused, say why and end with the refusal's code."""
+        if refusal is None:
+            self.show(command, payload, text)
+            return
+        self.show(command, {**payload, **error_object(refusal)}, text)
+        self.refuse(refusal)
+
+    def refuse(self, refusal: QtsError) -> NoReturn:
+        """End a command that has shown what it found, and fails because of it."""
+        self.refusal = refusal
+        raise typer.Exit(refusal.code)
 
     def draws_table(self, format_: str | None) -> bool:
         """Return whether rows are shown to a person, who wants few columns."""
@@ -86,12 +157,14 @@ class Session:
             self.show(command, payload, "")
         else:
             self.show_rows(command, rows, format_)
+            self.result = dict(payload)
 
     def show_rows(self, command: str, rows: Any, format_: str | None = None, out: Path | None = None) -> None:  # noqa: ANN401 - rows or a table
         """Print rows in a format; by default a table on a terminal, else CSV."""
-        from qts.rendering.rows import FORMATS, to_table
+        from qts.rendering.rows import FORMATS, to_dicts, to_table
 
         table = to_table(rows)
+        self.result = {"file": out, "n_rows": table.num_rows}
         is_file = out is not None and str(out) != "-"
         name = format_ or (_format_of(out) if out and is_file else "table" if sys.stdout.isatty() else "csv")
         if out is not None and is_file:
@@ -99,10 +172,11 @@ class Session:
             if self.json:
                 self.show(command, {"file": out, "n_rows": table.num_rows}, "")
         elif self.json:
-            self.show(command, {"rows": table.to_pylist()}, "")
+            self.show(command, {"rows": to_dicts(table)}, "")
         else:
-            FORMATS[name](table, sys.stdout.buffer)
-            sys.stdout.buffer.flush()
+            with _written_to_stdout():
+                FORMATS[name](table, sys.stdout.buffer)
+                sys.stdout.buffer.flush()
 
 
 def _write_file(table: Any, write: Callable[..., None], out: Path) -> None:  # noqa: ANN401 - a table, whose module is heavy
@@ -119,8 +193,20 @@ def _format_of(out: Path) -> str:
 
 def print_out(text: str) -> None:
     """Write a line of data to stdout."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    with _written_to_stdout():
+        sys.stdout.write(tame(text) + "\n")
+        sys.stdout.flush()
+
+
+@contextmanager
+def _written_to_stdout() -> Iterator[None]:
+    """Say that stdout cannot be written to, as when it is a file on a full disk; a reader who left is another matter."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise WriteError.of("stdout", error.strerror or str(error)) from error
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error
@@ -131,12 +217,28 @@ class ReaderGone(Exception):  # noqa: N818 - not an error
     """Whoever read stdout has read enough."""
 
 
-def _check_format(name: str | None) -> None:
-    """Refuse an unknown format before the work, not after it."""
-    if name is not None:
+def _check_common(session: Session, format_: str | None) -> None:
+    """Refuse what no option can be before the work, not after it; then tell that it begins."""
+    if session.log_format not in LOG_FORMATS:
+        told, session.log_format = session.log_format, "text"
+        raise ConfigError(f'unknown format "{told}"', where="--log-format", hint=f"one of {', '.join(LOG_FORMATS)}")
+    check_limit(session.timeout)
+    if format_ is not None:
         from qts.rendering.rows import FORMATS
 
-        FORMATS[name]
+        FORMATS[format_]
+    if session.logs_json and not session.quiet:
+        say_event(session.command, "begin", arguments=Session.arguments)
+
+
+def plain_name(work: "Command") -> str:
+    """Return a command's own name as it is typed."""
+    return work.__name__.rstrip("_").replace("_", "-")
+
+
+def command_name(group: typer.Typer, work: "Command") -> str:
+    """Return a command's name as it is typed, with that of its group before it: `runs list`."""
+    return f"{group.info.name or ''} {plain_name(work)}".strip()
 
 
 Command = Callable[..., None]
@@ -159,12 +261,15 @@ def command(
         def run(**given: Any) -> None:  # noqa: ANN401 - typer hands over what was parsed
             common = {name: given.pop(name) for name in _COMMON}
             values = {FLAGS[name].key: given.pop(name) for name in flags}
-            Session.current = Session(
-                **common, flags={key: value for key, value in values.items() if value is not None}
-            )
-            _check_format(given.get("format_"))
+            session = Session(
+                **common, command=command_name(group, work), is_plan=bool(given.get("dry_run")),
+                flags={key: value for key, value in values.items() if value is not None},
+            )  # fmt: skip
+            Session.current = session
+            _check_common(session, given.get("format_"))
             try:
-                work(Session.current, **given)
+                with time_limit(session.timeout):
+                    work(session, **given)
             except KeyboardInterrupt:
                 raise Interrupted from None
             except BrokenPipeError:
@@ -175,7 +280,7 @@ def command(
         shown = "\n\n".join(
             ["\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples), EXIT_CODES, see and f"See also: {see}"]
         )
-        group.command(work.__name__.rstrip("_").replace("_", "-"), epilog=shown.strip())(run)
+        group.command(plain_name(work), epilog=shown.strip())(run)
         return run
 
     return decorate

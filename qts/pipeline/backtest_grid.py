@@ -2,7 +2,6 @@
 
 import itertools
 import re
-import tomllib
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from qts.json_text import to_json
 from qts.pipeline.subject import find_subject
 from qts.progress import Progress
 from qts.registry import unknown_name_hint
+from qts.toml_text import read_toml
 
 SHOWN = ("annual_return", "volatility", "sharpe", "max_drawdown", "universe_annual_excess", "index_annual_excess",
          "turnover", "annual_cost", "mean_names")  # fmt: skip
@@ -49,6 +49,7 @@ def run_grid(
             values = {key: to_json(value) if isinstance(value, list) else value for key, value in changes[at].items()}
             rows[at] = {**values, **span, **{name: result.statistics[name] for name in SHOWN}}
             progress.advance()
+            progress.count(rows=len(result.days))
     return [rows[at] for at in range(len(changes))]
 
 
@@ -93,6 +94,6 @@ def _values(text: str, values: str) -> list[Any]:
 def _toml(text: str) -> Any:  # noqa: ANN401 - whatever TOML knows
     """Return a value, or None if the text is none; TOML itself has no None."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return read_toml(f"value = {text}")["value"]
+    except ValueError:
         return None

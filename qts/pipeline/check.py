@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from qts import clock
 from qts.bars.door import bars_select, said_plainly
-from qts.bars.gate import GateReport, judge, today_somewhere
+from qts.bars.gate import GateReport, judge
 from qts.bars.sources import make_raw
 from qts.bars.universe import read_universe
 from qts.columns import DATETIME, INSTRUMENT
@@ -16,7 +17,7 @@ from qts.pipeline.features import check_segments, needed_segments
 from qts.pipeline.recipes import check_fields, expand_factors, read_label
 from qts.processors import check_processors
 from qts.progress import Progress
-from qts.store.engine import connect
+from qts.store.engine import connect, engine_limits
 
 Found = TypeVar("Found")
 
@@ -63,7 +64,8 @@ def check_all(
     n_factors = sum(len(factors.factors) for factors in sets or [])
     if config_only:
         return CheckResult(n_factors, loaded.config.model.name, None, None, ())
-    return _check_bars(loaded, progress, n_factors, with_coverage=with_coverage)
+    with engine_limits():
+        return _check_bars(loaded, progress, n_factors, with_coverage=with_coverage)
 
 
 def _collect(look: Callable[[], Found], problems: list[QtsError]) -> Found | None:
@@ -89,15 +91,17 @@ def _check_bars(loaded: LoadedConfig, progress: Progress, n_factors: int, *, wit
     n_bars, n_instruments, first, last = connection.execute(
         f"SELECT count(*), count(DISTINCT {INSTRUMENT}), min({DATETIME}), max({DATETIME}) FROM bars"
     ).fetchall()[0]
+    progress.count(rows=n_bars)
     if not n_bars:
         raise InputError(f"{path} has no rows", hint="a header alone is not enough")
     check_segments(loaded, first, last)
     for text in check_fields(expand_factors(loaded), read_label(loaded)[0], select.fields, select.groups):
         progress.warn(text)
     progress.stage("judge bars")
+    progress.count(rows=n_bars)
     source = f"({select.sql})"
     gate = judge(
-        connection, loaded.config.check, select.fields, relation="bars", today=today_somewhere(), source=source
+        connection, loaded.config.check, select.fields, relation="bars", today=clock.today_somewhere(), source=source
     )
     coverage = cover(connection, "bars") if with_coverage else None
     return CheckResult(n_factors, loaded.config.model.name, n_bars, n_instruments, select.fields, gate, coverage)

@@ -12,6 +12,7 @@ from qts.columns import DATETIME, END, INSTRUMENT, START
 from qts.config import LoadedConfig
 from qts.errors import InputError
 from qts.expr.sql import quote_text
+from qts.plain_file import is_file
 from qts.store import fingerprint
 from qts.store.engine import connect
 
@@ -51,13 +52,14 @@ class Companions:
         """Return the benchmark's own file; None if it is an instrument of the bars, or if there is none."""
         named = self.loaded.config.bars.benchmark
         path = self.loaded.path(Path(named)) if named else None
-        return path if path and path.is_file() else None
+        return path if path and is_file(path) else None
 
     def benchmark_rows(self, bars: str) -> tuple[str, str]:
         """Return the hash and the SELECT of the benchmark's bars: of its own file, or of a relation of the bars."""
         config = self.loaded.config.bars
         path = self.benchmark_file()
-        relation, instrument = ("benchmark_rows", self._read_benchmark(path)) if path else (bars, str(config.benchmark))
+        relation = "benchmark_rows" if path else bars
+        instrument = self._read_benchmark(path) if path else str(config.benchmark)
         select = f"SELECT * FROM {relation} WHERE {INSTRUMENT} = {quote_text(instrument)} ORDER BY {DATETIME}"
         content = self.connection.execute(f"SELECT count(*), bit_xor(hash(b)) FROM ({select}) AS b").fetchall()[0]
         if not content[0]:

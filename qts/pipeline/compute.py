@@ -148,7 +148,9 @@ class Computer:
                 nodes, self.fields, self._bounds[panel], panel, condition, wanted=wanted, is_whole=is_whole
             ).sql
             rows = f"SELECT CAST({INSTRUMENT} AS VARCHAR) AS {INSTRUMENT}, {DATETIME}, {names} FROM ({select})"
-            return self.writer.write_part(cursor, rows, folder, name)
+            part = self.writer.write_part(cursor, rows, folder, name)
+            self.progress.count(rows=part.n_rows, n_bytes=part.n_bytes)
+            return part
 
         return [partial(write, bucket) for bucket in self._buckets(panel, nodes.values())]
 

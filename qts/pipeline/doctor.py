@@ -1,36 +1,66 @@
-"""What this machine and installation can do."""
+"""What this machine, this installation and this study can do, what is slow and what is missing."""
 
-import os
-import platform
-import shutil
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
+from qts.config import LoadedConfig
+from qts.errors import QtsError, StoreError
+from qts.pipeline.health import disk, machine, nights, store
+from qts.pipeline.health.finding import Finding, Place
+from qts.store import open_store
 
-from qts import __version__
+Check = Callable[[Place], Iterator[Finding]]
 
-PACKAGES = ("torch", "duckdb", "pyarrow", "numpy", "pydantic", "typer", "rich", "safetensors", "filelock", "plotly")
+CHECKS: dict[str, Check] = {
+    "versions": machine.check_versions,
+    "packages": machine.check_packages,
+    "cores": machine.check_cores,
+    "memory": machine.check_memory,
+    "cuda": machine.check_cuda,
+    "encoding": machine.check_encoding,
+    "disk free": disk.check_free,
+    "disk write": disk.check_write_speed,
+    "disk read": disk.check_read_speed,
+    "filesystem": disk.check_kind,
+    "temp folder": disk.check_temp,
+    "clock": store.check_clock,
+    "config": store.check_config,
+    "store": store.check_store,
+    "parts": store.check_parts,
+    "retired parts": store.check_previous,
+    "windows": store.check_windows,
+    "writers": store.check_writers,
+    "pinned run": nights.check_pinned,
+    "last night": nights.check_last_night,
+}
+"""What is looked at, in the order of the rows."""
 
 
-def examine(folder: Path) -> list[dict[str, Any]]:
-    """Return a row a finding: versions, devices, cores, memory, disk."""
-    facts = {"qts": __version__, "python": platform.python_version(), "platform": platform.platform()}
-    facts |= {package: _version(package) for package in PACKAGES}
-    facts["cores"] = str(os.cpu_count())
-    facts["memory"] = f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB"
-    facts["disk free"] = f"{shutil.disk_usage(folder).free / 2**30:.1f} GiB at {folder}"
-    devices = (
-        [torch.cuda.get_device_name(at) for at in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
-    )
-    facts["cuda"] = ", ".join(devices) or "no CUDA device; training uses the CPU"
-    facts["torch threads"] = str(torch.get_num_threads())
-    return [{"what": what, "found": found} for what, found in facts.items()]
+def examine(loaded: LoadedConfig | None, folder: Path) -> list[dict[str, Any]]:
+    """Return a row a finding: what, found, verdict, hint; without a config those of the machine and of `folder`.
+
+    A check that cannot be made is a finding too, never a failure.
+    """
+    place = _place(loaded, folder)
+    return [asdict(finding) for name, check in CHECKS.items() for finding in _made(name, check, place)]
 
 
-def _version(package: str) -> str:
+def _place(loaded: LoadedConfig | None, folder: Path) -> Place:
+    if loaded is None:
+        return Place(folder, None, None)
+    path = loaded.path(loaded.config.store.path)
     try:
-        return version(package)
-    except PackageNotFoundError:
-        return "missing"
+        found = open_store(path)
+    except StoreError:
+        found = None
+    there = next(parent for parent in (path, *path.absolute().parents) if parent.is_dir())
+    return Place(there, loaded, found)
+
+
+def _made(name: str, check: Check, place: Place) -> Iterator[Finding]:
+    try:
+        yield from check(place)
+    except (OSError, ValueError, QtsError) as error:
+        yield Finding(name, f"cannot be told: {error}", "careful", "see whether the folder can be read")

@@ -74,13 +74,16 @@ def judge(
     """Return what the scores are worth and, with `trades`, the portfolio that follows them."""
     progress.stage("evaluate")
     signal = subject.scored.signal(loaded.config.eval)
+    progress.count(rows=len(signal.score))
     report = evaluate_signal(signal, loaded.config.eval, subject.context)
     report = replace(report, warnings=(*subject.warnings, *report.warnings))
     if not trades:
         return report, None
     progress.stage("backtest")
     market, grid = subject.scored.market(loaded.config.backtest)
-    return report, run_backtest(market, grid, loaded.config.backtest, days_per_year=loaded.config.eval.days_per_year)
+    traded = run_backtest(market, grid, loaded.config.backtest, days_per_year=loaded.config.eval.days_per_year)
+    progress.count(rows=len(traded.days))
+    return report, traded
 
 
 def _refuse_lost(report: EvalReport, loaded: LoadedConfig, file: Path) -> None:

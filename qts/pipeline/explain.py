@@ -70,6 +70,7 @@ def explain_run(
     store = open_store(loaded.path(loaded.config.store.path))
     progress.stage("read features")
     held = read_span(opened.record, store, _span(opened, segment))
+    progress.count(rows=len(held.windows.day), n_bytes=held.windows.matrix.nbytes)
     device = device_of(loaded)
     network = network.to(device)
     hold_on = partial(hold, device=device, scale=scale_of(opened.record))
@@ -78,6 +79,7 @@ def explain_run(
     windows = hold_on(chosen)
     groups = _groups(opened.record["features"], families=families)
     progress.stage("permute features", total=len(np.unique(chosen.samples.day)))
+    progress.count(rows=len(chosen.samples.day))
     found = permuted_ics(
         network, windows, list(groups.values()), dates=held.windows.calendar, n_repeats=n_repeats, seed=seed,
         min_names=loaded.config.eval.min_names, precision=opened.record["train"].get("precision", "fp32"),

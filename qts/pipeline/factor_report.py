@@ -78,7 +78,9 @@ def _blocks(
     progress.stage("judge factors", total=len(names))
     for start in range(0, len(names), BLOCK):
         block = names[start : start + BLOCK]
-        yield block, store.read(block, *span).values[chosen]
+        values = store.read(block, *span).values[chosen]
+        progress.count(rows=len(values), n_bytes=values.nbytes)
+        yield block, values
         progress.advance(len(block))
 
 

@@ -18,6 +18,10 @@ class Hushed:
         """Pass it on."""
         self.progress.advance(steps)
 
+    def count(self, *, rows: int = 0, n_bytes: int = 0) -> None:
+        """Pass it on."""
+        self.progress.count(rows=rows, n_bytes=n_bytes)
+
     def note(self, text: str) -> None:
         """Keep it."""
 

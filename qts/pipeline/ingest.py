@@ -10,7 +10,7 @@ from qts.pipeline.ingest_work import Ingest
 from qts.pipeline.recipes import expand_factors, read_label
 from qts.progress import Progress
 from qts.store import StoreWriter
-from qts.store.engine import spill_folder
+from qts.store.engine import engine_limits, spill_folder
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ def ingest(loaded: LoadedConfig, progress: Progress, *, wait_seconds: float = 0,
     label, ahead = read_label(loaded)
     with (
         StoreWriter(loaded.path(loaded.config.store.path), wait_seconds=wait_seconds) as writer,
-        spill_folder(_temp_folder(loaded), writer.spill) as spill,
+        spill_folder(temp_folder(loaded), writer.spill) as spill,
+        engine_limits(),
     ):
         work = Ingest(writer, loaded, progress, spill, rescan=rescan)
         manifest = work.run(sets, label, ahead)
@@ -87,10 +88,11 @@ def forecast_ingest(loaded: LoadedConfig, progress: Progress, *, rescan: bool = 
     sets = expand_factors(loaded)
     label, ahead = read_label(loaded)
     writer = StoreWriter(loaded.path(loaded.config.store.path))
-    with spill_folder(_temp_folder(loaded)) as spill:
+    with spill_folder(temp_folder(loaded)) as spill, engine_limits():
         return Ingest(writer, loaded, progress, spill, rescan=rescan).forecast(sets, label, ahead)
 
 
-def _temp_folder(loaded: LoadedConfig) -> Path | None:
+def temp_folder(loaded: LoadedConfig) -> Path | None:
+    """Return where the config wants work that spills; None if it says nothing."""
     folder = loaded.config.limits.temp_folder
     return loaded.path(folder) if folder else None

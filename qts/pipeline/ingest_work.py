@@ -7,15 +7,14 @@ from pathlib import Path
 
 import duckdb
 
-from qts import __version__
+from qts import __version__, clock
 from qts.bars.door import BarsSelect, bars_select
-from qts.bars.gate import today_somewhere
 from qts.bars.panel import make_calendar
 from qts.bars.sources import FILE_COLUMN, make_raw, named_file, stamps
 from qts.bars.survey import Survey, listed
 from qts.columns import DATETIME, INSTRUMENT, LABEL
 from qts.config import LoadedConfig
-from qts.errors import ConfigError
+from qts.errors import ConfigError, InputError
 from qts.expr.lookback import crosses
 from qts.expr.nodes import Node, fields_of, render
 from qts.expr.plan import padding_rows
@@ -81,6 +80,7 @@ class Ingest:
         if refusal := refusal_of(foresee(self, sets, label, ahead), self.loaded):
             raise refusal
         bars, calendar, instruments, quarantine = self._bars_datasets()
+        revisions = self._revisions(bars)
         universe = self._universe(instruments)
         self.computer = Computer(
             self.connection, self.writer, self.progress, config.limits, (*fields, *groups), fields,
@@ -91,10 +91,12 @@ class Ingest:
         label_set, datasets = self._computed(sets, label, ahead)
         benchmark = self._benchmark()
         first, last = self._span(calendar)
+        history, revision, revised = revisions
         manifest = Manifest(
             qts_version=__version__, bars=bars, fields=fields, groups=groups, calendar=calendar, label=label_set,
             factor_sets=datasets, universe=universe, benchmark=benchmark, instruments=instruments,
             quarantine=quarantine, arrival=self._arrival(fields, groups), files=files,
+            history=history, revision=revision, revised=revised,
             n_instruments=self._count_instruments(instruments), first=first, last=last,
         )  # fmt: skip
         if manifest != self.old or self.written:
@@ -122,6 +124,10 @@ class Ingest:
             lookback = max([back for back in (*backs, rows_back([label], ahead)) if back is not None], default=0)
             self.arrivals = self._take_in(select, path, files, lookback)
             self.n_source_rows = self._count_source_rows()
+            self.progress.count(rows=self.n_source_rows)
+            if files and stamps(config.bars, path) != files:
+                message = f"{path} changed while it was read"
+                raise InputError(message, hint="run it again when whoever writes it is done; the store is as it was")
             fields, groups = select.fields, select.groups
         else:
             fields, groups = old.fields, old.groups
@@ -156,7 +162,7 @@ class Ingest:
         )
 
     def _take_in(self, select: BarsSelect, path: Path, files: dict[str, tuple[int, int]], lookback: int) -> Arrivals:
-        check, today = self.loaded.config.check, today_somewhere()
+        check, today = self.loaded.config.check, clock.today_somewhere()
         old = self.old
         if (
             old is not None
@@ -243,6 +249,19 @@ class Ingest:
         survey = self.arrivals.survey
         return (*survey.restated, *survey.gone)
 
+    def _revisions(self, bars: Dataset) -> tuple[str, int, dict[str, int]]:
+        """Return since when, how often, and of which instruments the known past has changed."""
+        old = self.old
+        if old is None or self.arrivals.is_fresh:
+            return bars.fingerprint, 0, {}
+        if self.arrivals.is_nothing:
+            return old.history, old.revision, old.revised
+        number = old.revision + 1
+        known = f"is_new AND {DATETIME} <= DATE {quote_text(str(old.last))}"
+        found = self.connection.execute(f"SELECT DISTINCT {INSTRUMENT} FROM arrived WHERE {known}").fetchall()
+        names = {*(name for (name,) in found), *self.replaced()}
+        return old.history, number, {**old.revised, **dict.fromkeys(sorted(names), number)}
+
     def _span(self, calendar: Dataset) -> tuple[date, date]:
         days = read_parts(self.writer, calendar.parts)
         first, last = self.connection.execute(f"SELECT min({DATETIME}), max({DATETIME}) FROM {days}").fetchall()[0]
@@ -254,12 +273,17 @@ class Ingest:
 
     # Datasets
 
+    def _write(self, connection: duckdb.DuckDBPyConnection, select: str, folder: str, name: str) -> Part:
+        part = self.writer.write_part(connection, select, folder, name)
+        self.progress.count(rows=part.n_rows, n_bytes=part.n_bytes)
+        return part
+
     def _rewritten(self, folder: str, fresh: str, select: str) -> Dataset:
         """Return a small dataset written anew, unless it is the one it was."""
         if old := self.unchanged(folder, fresh):
             return old
         name = folder.rpartition("/")[2]
-        part = self.writer.write_part(self.connection, select, folder, f"{name}-{fresh[:8]}")
+        part = self._write(self.connection, select, folder, f"{name}-{fresh[:8]}")
         self.written.append(folder)
         return Dataset(fingerprint=fresh, parts=(part,))
 
@@ -272,13 +296,13 @@ class Ingest:
         """Return a dataset with the rows of a SELECT: all there are, or what comes on top of those it has."""
         old = self.old.datasets().get(folder) if self.old else None
         if old is None or self.arrivals.is_fresh:
-            part = self.writer.write_part(
+            part = self._write(
                 self.connection, f"{news} ORDER BY {INSTRUMENT}, {DATETIME}", folder, f"part-00000-{fresh[:8]}"
             )
             self.written.append(folder)
             return Dataset(fingerprint=fresh, parts=(part,), recipe=recipe)
         parts = self._kept_parts(folder, old.parts, fresh)
-        part = self.writer.write_part(
+        part = self._write(
             self.connection, f"{news} ORDER BY {INSTRUMENT}, {DATETIME}", folder, f"{self._next(parts)}-{fresh[:8]}"
         )
         self.written.append(folder)
@@ -301,7 +325,7 @@ class Ingest:
                 name = part.path.rpartition("/")[2][:10]
                 rows = without(read_parts(self.writer, [part]), self.replaced())
                 select = f"{rows} ORDER BY {INSTRUMENT}, {DATETIME}"
-                kept.append(self.writer.write_part(self.connection, select, folder, f"{name}-{fresh[:8]}"))
+                kept.append(self._write(self.connection, select, folder, f"{name}-{fresh[:8]}"))
         return kept
 
     def count_replaced(self, part: Part) -> int:
@@ -319,7 +343,7 @@ class Ingest:
         while merged := parts_to_merge(held):
             self.progress.stage(f"compact {folder}")
             rows = f"SELECT * FROM {read_parts(self.writer, merged)} ORDER BY {INSTRUMENT}, {DATETIME}"
-            whole = self.writer.write_part(self.connection, rows, folder, f"{self._next(held)}-{fresh[:8]}")
+            whole = self._write(self.connection, rows, folder, f"{self._next(held)}-{fresh[:8]}")
             held = [part for part in held if part not in merged] + [whole]
         return held
 
@@ -354,10 +378,10 @@ class Ingest:
                 tail = f"{tail} UNION ALL {self.kept_tail(old.tail)}"
         else:
             parts = []
-        new = self.writer.write_part(connection, f"{settled} {by_key}", "labels", f"{self._next(parts)}-{fresh[:8]}")
+        new = self._write(connection, f"{settled} {by_key}", "labels", f"{self._next(parts)}-{fresh[:8]}")
         parts = self._compacted("labels", [*parts, new] if new.n_rows else parts, fresh)
         unsettled = f"SELECT * FROM ({tail}) {by_key}"
-        tail_part = self.writer.write_part(connection, unsettled, "labels", f"tail-{fresh[:8]}")
+        tail_part = self._write(connection, unsettled, "labels", f"tail-{fresh[:8]}")
         connection.execute("DROP TABLE label_rows")
         self.written.append("labels")
         return Dataset(

@@ -1,6 +1,5 @@
 """A ready qts.toml and, if asked for, the sample market; offline."""
 
-import shutil
 from contextlib import AbstractContextManager
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -46,7 +45,7 @@ lr = 2e-4
 def init(folder: Path, *, demo: bool) -> list[Path]:
     """Write a config, and the sample market with `demo`; return the files. Nothing that exists is overwritten."""
     wanted = {name: folder / name for name in (SAMPLE_FILES if demo else ("qts.toml",))}
-    existing = [path for path in wanted.values() if path.exists()]
+    existing = [path for path in wanted.values() if path.exists() or path.is_symlink()]
     if existing:
         raise ConfigError(f"{existing[0]} exists already", hint="choose another folder: qts init DIR")
     try:
@@ -54,9 +53,11 @@ def init(folder: Path, *, demo: bool) -> list[Path]:
         for name, path in wanted.items():
             if demo:
                 with sample_file(name) as source:
-                    shutil.copyfile(source, path)
+                    content = source.read_bytes()
             else:
-                path.write_text(TEMPLATE, encoding="utf-8")
+                content = TEMPLATE.encode()
+            with path.open("xb") as stream:
+                stream.write(content)
     except OSError as error:
         raise QtsError(f"cannot write to {folder}: {error.strerror}", hint="choose another folder") from error
     return list(wanted.values())

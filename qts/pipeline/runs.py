@@ -9,6 +9,7 @@ from qts.config import LoadedConfig
 from qts.errors import StoreError
 from qts.pipeline.run_record import runs_folder, seeds_of
 from qts.pipeline.run_subject import run_made_of
+from qts.plain_file import read_plain
 from qts.rendering.evaluation_chapters import SCHEMA
 from qts.store import Store, open_store
 from qts.training import checkpoint
@@ -49,10 +50,10 @@ def read_summary(folder: Path, made_of: Callable[[], str]) -> dict[str, Any]:
     Their hash takes reading the weights, so it is asked for last.
     """
     try:
-        content = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        content = json.loads(read_plain(folder / REPORT))
         fits = content["schema"] == SCHEMA and content["context"]["made_of"] == made_of()
         return dict(content["summary"]) if fits else {}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
 
 

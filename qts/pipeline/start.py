@@ -8,6 +8,7 @@ from qts.config import LoadedConfig
 from qts.errors import ConfigError, StoreError
 from qts.models._architecture import Architecture
 from qts.pipeline.run_record import runs_folder
+from qts.plain_file import is_file
 from qts.training import checkpoint
 from qts.training.checkpoint import Run
 from qts.training.shape_search import advise
@@ -60,7 +61,7 @@ def weights_hash(loaded: LoadedConfig) -> str:
 def _source(loaded: LoadedConfig, name: str) -> Run | Path:
     """Return the run or the file that a name means."""
     file = loaded.path(Path(name))
-    if file.is_file():
+    if is_file(file):
         return file
     try:
         run = checkpoint.open_run(runs_folder(loaded), name)

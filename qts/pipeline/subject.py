@@ -16,6 +16,7 @@ from qts.columns import LABEL, SCORE
 from qts.config import BarsConfig, LoadedConfig
 from qts.errors import InputError
 from qts.pipeline.scored import ScoredStore, sort_scores
+from qts.plain_file import is_file
 from qts.progress import Progress
 from qts.store import Store, fingerprint, open_store
 from qts.store.engine import connect
@@ -117,7 +118,7 @@ def _versions() -> dict[str, str]:
 
 def read_scores(loaded: LoadedConfig, file: Path) -> pa.Table:
     """Return instrument, datetime, score of a Parquet or CSV file from any tool."""
-    if not file.is_file():
+    if not is_file(file):
         raise InputError(f"no scores file {file}", hint="check --scores")
     source: Literal["parquet", "csv"] = "parquet" if file.suffix in (".parquet", ".pq") else "csv"
     connection = connect(loaded.config.limits)

@@ -9,6 +9,7 @@ from qts.pipeline.features import Recipe, build_features, check_segments, make_r
 from qts.pipeline.segments import SampleCounts, make_dataset, refuse_no_samples
 from qts.progress import Progress
 from qts.store import Store, open_store
+from qts.store.confined import confined
 from qts.windows import WindowDataset, WindowStore, open_windows, write_windows
 from qts.windows.build import read_meta
 
@@ -30,8 +31,8 @@ class WindowResult:
 
 
 def window_folder(loaded: LoadedConfig, recipe: Recipe, store: Store) -> Path:
-    """Return where the windows of a recipe live."""
-    return loaded.path(loaded.config.store.path) / "windows" / recipe.fingerprint(store)
+    """Return where the windows of a recipe live; raises StoreError if that is a link that leads out of the store."""
+    return confined(loaded.path(loaded.config.store.path), f"windows/{recipe.fingerprint(store)}")
 
 
 def are_windows_fresh(loaded: LoadedConfig) -> bool:
@@ -55,9 +56,11 @@ def build_windows(loaded: LoadedConfig, progress: Progress, *, whole_days: bool 
     if not is_fresh:
         progress.stage("fit processors and lay out the matrix")
         built = build_features(store, recipe)
+        progress.count(rows=built.matrix.shape[0])
         _segments(loaded, recipe, built, whole_days=whole_days)  # what has no samples is refused before it is written
         progress.stage("write windows")
         write_windows(folder, built)
+        progress.count(rows=built.matrix.shape[0], n_bytes=built.matrix.nbytes)
     windows = open_windows(folder)
     datasets, counts = _segments(loaded, recipe, windows, whole_days=whole_days)
     return WindowResult(folder, windows, datasets, counts, is_fresh, time.perf_counter() - started)

@@ -253,3 +253,12 @@ def test_a_group_without_a_command_answers_with_its_help(
     assert told.err.startswith("Usage: qts")
     assert "error:" not in told.err
     assert told.out == ""
+
+
+def test_a_refused_config_leaves_nothing_on_stderr_but_the_refusal(tmp_path: Path) -> None:
+    write_market(tmp_path)
+    line = ["train", "--model", "gats", "--set", "model.num_layers=1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "qts", *line], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert [text.partition(":")[0] for text in done.stderr.splitlines()] == ["error", "hint"]

@@ -8,8 +8,10 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
+import plotly.graph_objects as go
 import pytest
 
+from qts.rendering.document import Chapter, Document, Plot, Trace
 from qts.rendering.html import embed, page, render_html
 from tests.made_up_document import DOCUMENT, HOSTILE, N_DAYS, PLOTS
 
@@ -38,6 +40,8 @@ const places = () => Object.fromEntries([...document.querySelectorAll('.plot')].
   width: place.querySelector('.main-svg').clientWidth,
 }]));
 const state = () => ({
+  links: document.querySelectorAll('.plot svg a').length,
+  texts: [...document.querySelectorAll('.plot svg text')].map(text => text.textContent),
   theme: document.documentElement.dataset.theme, plots: places(), closed: document.querySelectorAll('details:not([open])').length,
 });
 addEventListener('load', async () => {
@@ -152,3 +156,17 @@ def test_who_prefers_the_dark_gets_it_also_for_plots_made_elsewhere(tmp_path: Pa
     assert (view["before"]["theme"], view["printed"]["theme"], view["after"]["theme"]) == ("dark", "light", "dark")
     assert view["before"]["plots"]["own"]["marks"]
     assert view["before"]["plots"]["own"]["ink"] == "rgb(227, 231, 234)"
+
+
+def test_a_name_in_a_plot_makes_no_link_and_no_markup(tmp_path: Path) -> None:
+    name = '<a href="https://example.org">&lt;b> &</a>'
+    data = {"name": [name, "other"], "value": [1.0, 2.0], "across": ["x", name]}
+    bars = Plot("bars", name, data, "name", (Trace(name, "value", "bar"), Trace("two", "value", "bar")), x_title=name)
+    heat = Plot("heat", name, data, "across", z="value", rows="name")
+    figure = go.Figure(go.Bar(x=[name], y=[1.0], name=name))
+    document = Document("qts.report/2", name, (Chapter(name, (bars, heat)),))
+    html = render_html(document).replace("</main>", embed(figure, "own") + "</main>")
+    view = look_at(tmp_path, html)[0][SCREEN]
+    assert view["problems"] == []
+    assert view["before"]["links"] == 0
+    assert view["before"]["texts"].count(name) >= 3
