@@ -1,6 +1,7 @@
-"""Reading of files that anything may stand in the place of: a pipe would never end, and a device never be empty."""
+"""Looks at places where anything may stand, or vanish: a pipe would never end, and a device never be empty."""
 
 import errno
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -18,6 +19,15 @@ def is_folder(path: Path) -> bool:
         return path.is_dir()
     except (OSError, ValueError):
         return False
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a file, or of a folder's files; what is just being removed counts as far as it is there."""
+    total = 0
+    for file in (path, *path.rglob("*")):
+        with suppress(OSError):
+            total += file.stat().st_size if file.is_file() else 0
+    return total
 
 
 def refuse_irregular(file: Path) -> None:

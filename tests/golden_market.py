@@ -9,7 +9,7 @@ import numpy as np
 from qts.bars.door import clean_bars
 from qts.config import BarsConfig
 from qts.expr.nodes import Node
-from qts.expr.sql import quote_name
+from qts.expr.quote import quote_name
 from tests.small_panel import bounds_of, lay_out_all, select_of
 
 RELATIVE, ABSOLUTE = 1e-5, 1e-7

@@ -18,19 +18,7 @@ GAP = "$open/$close"
 VOL = "Std($close, 5)/$close"
 """
 
-CONFIG = """
-[bars]
-path     = "bars.parquet"
-universe = "universe.csv"
-
-[factors]
-set = "mine.toml"
-
-[segments]
-train = ["2024-01-08", "2024-02-18"]
-valid = ["2024-02-19", "2024-03-05"]
-test  = ["2024-03-06", "2024-03-26"]
-
+LEARNING = """
 [window]
 step_len = 4
 
@@ -47,6 +35,21 @@ batch_size = 32
 [eval]
 min_names = 3
 """
+"""Tables of a config for a network that learns in a moment."""
+
+CONFIG = f"""
+[bars]
+path     = "bars.parquet"
+universe = "universe.csv"
+
+[factors]
+set = "mine.toml"
+
+[segments]
+train = ["2024-01-08", "2024-02-18"]
+valid = ["2024-02-19", "2024-03-05"]
+test  = ["2024-03-06", "2024-03-26"]
+{LEARNING}"""
 
 
 def bars_table(seed: int = 3) -> pa.Table:

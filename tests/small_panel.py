@@ -13,7 +13,8 @@ from qts.expr.lookback import span_of
 from qts.expr.nodes import Node
 from qts.expr.parse import parse
 from qts.expr.plan import compile_panel, is_streamable
-from qts.expr.sql import FIELD_PREFIX, ROW_COLUMN, ROWS_WHOLE, compile_select, quote_name
+from qts.expr.quote import quote_name
+from qts.expr.sql import FIELD_PREFIX, ROW_COLUMN, ROWS_WHOLE, compile_select
 
 LOWERINGS = ("windowed", "streamed", "in two")
 """Ways to compute an expression: by windowed SQL; by streams; by streams, rows without a gap behind them apart."""

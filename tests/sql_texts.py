@@ -13,7 +13,7 @@ _SQL = re.compile(
 
 QUOTED = frozenset({
     "quote_name", "quote_text", "listed", "read_parts", "without", "bool", "int", "float", "len",
-    "benchmark_rows", "find", "state", "universe_rows",
+    "benchmark_rows", "find", "kept_tail", "relation", "state", "universe_rows",
 })  # fmt: skip
 """Calls whose result may stand in SQL, besides functions of the same file: what those return is looked at there."""
 

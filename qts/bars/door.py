@@ -15,7 +15,7 @@ from qts.bars.sources import FILE_COLUMN, is_called, is_of_source, say_reason
 from qts.columns import DATETIME, INSTRUMENT, KEYS, OPTIONAL_FIELDS, REQUIRED_FIELDS
 from qts.config import BarsConfig
 from qts.errors import ConfigError, DataCheckError, InputError
-from qts.expr.sql import quote_name, quote_text
+from qts.expr.quote import quote_name, quote_text
 
 _NUMBER_TYPES = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "UTINYINT",
                  "USMALLINT", "UINTEGER", "UBIGINT")  # fmt: skip

@@ -12,7 +12,7 @@ from qts.bars.rules import RULES, Case
 from qts.columns import DATETIME, INSTRUMENT
 from qts.config import CheckConfig
 from qts.errors import DataCheckError
-from qts.expr.sql import quote_text
+from qts.expr.quote import quote_text
 
 N_EXAMPLES = 3
 """Examples of a finding, each of another instrument where there are several."""

@@ -5,7 +5,8 @@ from collections.abc import Collection
 import duckdb
 
 from qts.columns import DATETIME, INSTRUMENT
-from qts.expr.sql import FIELD_PREFIX, POSITION, ROW_COLUMN, ROWS_LEFT, ROWS_SINCE, ROWS_WHOLE, quote_name
+from qts.expr.quote import quote_name
+from qts.expr.sql import FIELD_PREFIX, POSITION, ROW_COLUMN, ROWS_LEFT, ROWS_SINCE, ROWS_WHOLE
 
 
 def make_panel(connection: duckdb.DuckDBPyConnection, fields: tuple[str, ...], padding: int = 1) -> None:

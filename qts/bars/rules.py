@@ -10,7 +10,7 @@ from datetime import date
 
 from qts.columns import ADJ_FACTOR, AMOUNT, CLOSE, DATETIME, END, HIGH, INSTRUMENT, LOW, OPEN, START, VOLUME, VWAP
 from qts.config import CheckConfig
-from qts.expr.sql import quote_name, quote_text
+from qts.expr.quote import quote_name, quote_text
 from qts.registry import Registry
 
 PRICES = (OPEN, HIGH, LOW, CLOSE)

@@ -21,7 +21,7 @@ from qts.bars.qlib_bin import read_qlib_bin
 from qts.columns import INSTRUMENT
 from qts.config import BarsConfig
 from qts.errors import InputError
-from qts.expr.sql import quote_name, quote_text
+from qts.expr.quote import quote_name, quote_text
 from qts.plain_file import is_file
 from qts.registry import Registry
 
@@ -58,7 +58,7 @@ def stamps(config: BarsConfig, path: Path) -> dict[str, tuple[int, int]]:
         files = []
     found: dict[str, tuple[int, int]] = {}
     for file in files:
-        with suppress(FileNotFoundError):  # it may go while we look
+        with suppress(OSError):  # it may go while we look; whoever reads it says what is wrong with it
             stat = file.stat()
             if S_ISREG(stat.st_mode):
                 found[_name(file, path)] = (stat.st_size, stat.st_mtime_ns)

@@ -12,7 +12,7 @@ import duckdb
 
 from qts.bars.door import BarsSelect
 from qts.columns import DATETIME, INSTRUMENT
-from qts.expr.sql import quote_name, quote_text
+from qts.expr.quote import quote_name, quote_text
 
 _SUMS = ("n_rows", "mixed", "total")
 """Of an instrument's rows: how many, and two ways to add up their hashes in which the order does not count."""

@@ -6,7 +6,7 @@ import duckdb
 
 from qts.columns import END, INSTRUMENT, START
 from qts.errors import DataCheckError, InputError
-from qts.expr.sql import quote_name, quote_text
+from qts.expr.quote import quote_name, quote_text
 from qts.plain_file import is_file
 
 

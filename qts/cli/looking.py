@@ -85,7 +85,7 @@ def explain(
     ] = False,
     instrument: Annotated[str | None, typer.Option("--instrument", help="Show the attention of its window.")] = None,
     day: Annotated[str | None, typer.Option("--day", help="On that day; else its last of the segment.")] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the permutations.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the permutations.")] = 0,
     format_: Format = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write there, not to the run.")] = None,
 ) -> None:

@@ -3,7 +3,8 @@
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from functools import cache
+from typing import Any, NoReturn
 
 import typer
 from typer.exceptions import Abort, Exit, TyperException
@@ -62,10 +63,16 @@ def _let_go(error: BaseException | None) -> None:
         error = before
 
 
+@cache
+def _program() -> Any:  # noqa: ANN401 - whatever parser typer has made
+    """Return all commands as they are parsed; made once for a process that runs many command lines."""
+    return typer.main.get_command(app)
+
+
 def _outcome(arguments: list[str]) -> tuple[int, QtsError | None]:  # noqa: PLR0911 - one return a way to end
     """Do what a command line asks for; return its exit code and what is to be told."""
     try:
-        code = typer.main.get_command(app).main(args=arguments, prog_name="qts", standalone_mode=False)
+        code = _program().main(args=arguments, prog_name="qts", standalone_mode=False)
     except Exit as done:
         return done.exit_code, Session.current.refusal if Session.current else None
     except TyperException as error:

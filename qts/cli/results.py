@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qts.cli.console import error_object
 from qts.cli.options import TRADING, TRAINING, Format, Run, Wait, parse_day
 from qts.cli.session import Session, command
 from qts.errors import ConfigError
@@ -209,7 +208,4 @@ def status(
 
     age = None if max_age is None else parse_age(max_age)
     found = work(session.config(), max_age=age)
-    told = error_object(found.refusal) if found.refusal else {}
-    session.show_result("status", {**found.payload(), **told}, found.rows, format_)
-    if found.refusal:
-        session.refuse(found.refusal)
+    session.show_result("status", found.payload(), found.rows, format_, found.refusal)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
@@ -136,28 +136,35 @@ class Session:
 
     def show_with_refusal(self, command: str, payload: Mapping[str, Any], text: str, refusal: QtsError | None) -> None:
         """Print a result; then, if it is refused, say why and end with the refusal's code."""
-        if refusal is None:
-            self.show(command, payload, text)
-            return
-        self.show(command, {**payload, **error_object(refusal)}, text)
-        self.refuse(refusal)
+        self.show(command, _with_error(payload, refusal), text)
+        self._end_if(refusal)
 
-    def refuse(self, refusal: QtsError) -> NoReturn:
+    def _end_if(self, refusal: QtsError | None) -> None:
         """End a command that has shown what it found, and fails because of it."""
-        self.refusal = refusal
-        raise typer.Exit(refusal.code)
+        if refusal is not None:
+            self.refusal = refusal
+            raise typer.Exit(refusal.code)
 
     def draws_table(self, format_: str | None) -> bool:
         """Return whether rows are shown to a person, who wants few columns."""
         return not self.json and (format_ or ("table" if sys.stdout.isatty() else "csv")) == "table"
 
-    def show_result(self, command: str, payload: Mapping[str, Any], rows: Any, format_: str | None) -> None:  # noqa: ANN401 - as show_rows
-        """Print one object for programs that ask for it, else rows in a format."""
+    def show_result(
+        self,
+        command: str,
+        payload: Mapping[str, Any],
+        rows: Any,  # noqa: ANN401 - as show_rows
+        format_: str | None,
+        refusal: QtsError | None = None,
+    ) -> None:
+        """Print one object for programs that ask for it, else rows in a format; then end if it is refused."""
+        told = _with_error(payload, refusal)
         if self.json:
-            self.show(command, payload, "")
+            self.show(command, told, "")
         else:
             self.show_rows(command, rows, format_)
-            self.result = dict(payload)
+            self.result = told
+        self._end_if(refusal)
 
     def show_rows(self, command: str, rows: Any, format_: str | None = None, out: Path | None = None) -> None:  # noqa: ANN401 - rows or a table
         """Print rows in a format; by default a table on a terminal, else CSV."""
@@ -177,6 +184,10 @@ class Session:
             with _written_to_stdout():
                 FORMATS[name](table, sys.stdout.buffer)
                 sys.stdout.buffer.flush()
+
+
+def _with_error(payload: Mapping[str, Any], refusal: QtsError | None) -> dict[str, Any]:
+    return {**payload, **(error_object(refusal) if refusal else {})}
 
 
 def _write_file(table: Any, write: Callable[..., None], out: Path) -> None:  # noqa: ANN401 - a table, whose module is heavy

@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from qts.cli.console import error_object
 from qts.cli.options import Format
 from qts.cli.session import Session, command
 
@@ -35,13 +34,8 @@ def verify(
     from qts.rendering.verify_text import failure_lines, proof_rows
 
     with session.progress() as progress:
-        result = work(
-            session.config(), progress, run=run, n_pairs=pairs, n_instruments=instruments, seed=seed
-        )  # fmt: skip
-        payload, refusal = result.payload(), result.refusal()
+        result = work(session.config(), progress, run=run, n_pairs=pairs, n_instruments=instruments, seed=seed)
         proofs = [vars(proof) for proof in result.proofs]
         for line in failure_lines(proofs):
             progress.warn(line)
-    session.show_result("verify", payload | (error_object(refusal) if refusal else {}), proof_rows(proofs), format_)
-    if refusal is not None:
-        session.refuse(refusal)
+    session.show_result("verify", result.payload(), proof_rows(proofs), format_, result.refusal())

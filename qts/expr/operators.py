@@ -49,8 +49,12 @@ def _is_truth(node: Node) -> bool:
     return OPERATORS[node.operator].is_truth
 
 
+_MOST_ROWS = 1_000_000
+"""Rows that an operator may look back or ahead: thousands of years of days, and no number that overflows anywhere."""
+
+
 def _is_whole(node: Node) -> bool:
-    return isinstance(node, Number) and isinstance(node.value, int)
+    return isinstance(node, Number) and isinstance(node.value, int) and abs(node.value) <= _MOST_ROWS
 
 
 def _is_window(node: Node) -> bool:
@@ -73,11 +77,15 @@ Q = Parameter("q", _is_truth, "a comparison, or another truth value")
 C = Parameter("condition", _is_series, "an expression")
 SX = Parameter("x", _is_series, "an expression")
 SY = Parameter("y", _is_series, "an expression")
-N = Parameter("N", _is_span, "a whole number of rows, 0 for all rows so far, or a weight between 0 and 1")
-ROWS = Parameter("N", _is_window, "a whole number of rows, or 0 for all rows so far")
-PAIRED_ROWS = Parameter("N", lambda node: _is_window(node) and node != Number(0), "a whole number of rows, at least 1")
-SHIFT = Parameter("n", _is_whole, "a whole number of rows")
-AGO = Parameter("n", _is_window, "a whole number of rows, not ahead")
+N = Parameter(
+    "N", _is_span, "a whole number of rows up to 1,000,000, 0 for all rows so far, or a weight between 0 and 1"
+)
+ROWS = Parameter("N", _is_window, "a whole number of rows up to 1,000,000, or 0 for all rows so far")
+PAIRED_ROWS = Parameter(
+    "N", lambda node: _is_window(node) and node != Number(0), "a whole number of rows up to 1,000,000, at least 1"
+)
+SHIFT = Parameter("n", _is_whole, "a whole number of rows up to 1,000,000")
+AGO = Parameter("n", _is_window, "a whole number of rows up to 1,000,000, not ahead")
 SHARE = Parameter("q", _is_share, "a number between 0 and 1")
 INSTRUMENT = Parameter("instrument", lambda node: isinstance(node, Text), 'an instrument in quotes, as "SH600000"')
 FUNCTION = Parameter(

@@ -146,7 +146,15 @@ class _Parser:
             if not isinstance(value, int | float) or not math.isfinite(value):
                 raise self.fail("this has no finite real value", sign)
             return Number(value)
-        return Call(operator, (left, right))
+        return self.signed(operator, (left, right), sign)
+
+    def signed(self, operator: str, arguments: tuple[Node, ...], sign: _Token) -> Node:
+        """Return the call that a sign stands for."""
+        row = OPERATORS[operator]
+        for argument, parameter in zip(arguments, row.parameters, strict=True):
+            if complaint := parameter.complaint(argument):
+                raise self.fail(f'"{sign.text}": {complaint}', sign, row.usage())
+        return Call(operator, arguments)
 
     def prefix(self) -> Node:
         token = self.take()
@@ -175,7 +183,7 @@ class _Parser:
         if token.text in ("-", "+", "~"):
             operand = self.expression(_PREFIX - 1)
             if token.text == "~":
-                return Call("Not", (operand,))
+                return self.signed("Not", (operand,), token)
             if token.text == "+":
                 return operand
             return self.combine("Sub", Number(0), operand, token)

@@ -7,7 +7,7 @@ from qts.expr.lookback import crosses
 from qts.expr.lowering import narrow
 from qts.expr.nodes import Call, Field, Group, Node, Number, Text
 from qts.expr.operators import OPERATORS
-from qts.expr.quote import quote_name, quote_text
+from qts.expr.quote import quote_name
 from qts.expr.stages import (
     FIELD_PREFIX,
     KEY_COLUMNS,
@@ -30,8 +30,6 @@ __all__ = [
     "ROW_COLUMN",
     "CompiledSelect",
     "compile_select",
-    "quote_name",
-    "quote_text",
 ]
 
 

@@ -16,7 +16,7 @@ from qts.bars.survey import Survey, listed, see, survey
 from qts.columns import DATETIME, INSTRUMENT
 from qts.config import CheckConfig
 from qts.errors import InputError
-from qts.expr.sql import quote_text
+from qts.expr.quote import quote_text
 
 CONTEXT_DAYS = 30
 """Known days the gate sees before new ones, at least: what went before decides whether a tail is flat or a day thin."""

@@ -48,6 +48,11 @@ def read_command_record(folder: Path, command: str) -> dict[str, Any] | None:
     return found if is_ours else None
 
 
+def say_how_it_ended(record: Mapping[str, Any]) -> str:
+    """Return when a recorded call ended, and with which code."""
+    return f"ended {record.get('ended')} with {record['code']}"
+
+
 def write_command_record(loaded: LoadedConfig, command: str, told: Mapping[str, Any]) -> str | None:
     """Write what a call of a command was and what came of it; return why it could not be kept, None if it was.
 

@@ -11,7 +11,7 @@ from qts.bars.universe import read_universe
 from qts.columns import DATETIME, END, INSTRUMENT, START
 from qts.config import LoadedConfig
 from qts.errors import InputError
-from qts.expr.sql import quote_text
+from qts.expr.quote import quote_text
 from qts.plain_file import is_file
 from qts.store import fingerprint
 from qts.store.engine import connect

@@ -18,7 +18,8 @@ from qts.expr.bounds import Interval
 from qts.expr.lookback import crosses, span_of
 from qts.expr.nodes import Call, Field, Node
 from qts.expr.plan import compile_panel, is_streamable
-from qts.expr.sql import FIELD_PREFIX, POSITION, ROWS_LEFT, ROWS_SINCE, ROWS_WHOLE, quote_name, quote_text
+from qts.expr.quote import quote_name, quote_text
+from qts.expr.sql import FIELD_PREFIX, POSITION, ROWS_LEFT, ROWS_SINCE, ROWS_WHOLE
 from qts.progress import Progress
 from qts.store import Part, StoreWriter
 from qts.store.engine import engine_memory, n_threads

@@ -6,7 +6,7 @@ import duckdb
 import numpy as np
 
 from qts.columns import CLOSE, DATETIME, INSTRUMENT
-from qts.expr.sql import quote_text
+from qts.expr.quote import quote_text
 
 MOST_ROWS, MOST_COLUMNS = 400, 240
 """The largest picture; past it neighbours share a row, and months become quarters or years."""

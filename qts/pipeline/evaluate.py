@@ -18,7 +18,7 @@ from qts.progress import Progress
 from qts.rendering.document import Document
 from qts.rendering.evaluation_chapters import evaluation_document
 from qts.rendering.report import write_report
-from qts.store.write import write_table
+from qts.store.atomic import write_table
 
 RECORDS = "backtest"
 """Folder of a backtest's tables, beside the report."""

@@ -1,14 +1,14 @@
 """What an ingest is going to do and to take: rows, files, bytes, memory, seconds; told, or refused, before it is done.
 
-Rows and files follow from what arrived and from the store. Bytes, memory and seconds are estimates from COSTS, which
-were measured on the daily bars of 800 stocks over 20 years (2.6 million rows) with two cores: expect the truth within 40 %.
+Rows and files follow from what arrived and from the store. Bytes, memory and seconds are estimates from `costs.py`:
+expect the truth within 40 %.
 """
 
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from qts.bars.survey import listed
 from qts.columns import DATETIME, INSTRUMENT
@@ -17,21 +17,11 @@ from qts.errors import ConfigError, QtsError
 from qts.expr.lookback import crosses
 from qts.expr.nodes import Call, Node, walk
 from qts.expr.plan import is_row_by_row, is_streamable, padding_rows
-from qts.expr.sql import quote_text
+from qts.expr.quote import quote_text
 from qts.factors import FactorSet
 from qts.pipeline import compute
-from qts.pipeline.compute import (
-    HISTORY_PANEL,
-    LEAST_BUCKET_ROWS,
-    STREAMED_BYTES,
-    WHOLE_PANEL,
-    WINDOWED_BYTES,
-    bucket_rows,
-    cut,
-    held_bytes,
-    read_parts,
-    rows_back,
-)
+from qts.pipeline.compute import HISTORY_PANEL, WHOLE_PANEL, bucket_rows, cut, held_bytes, read_parts, rows_back
+from qts.pipeline.costs import COSTS, LEAST_MEMORY, ROW_GROUP_ROWS, VALUE_BYTES
 from qts.pipeline.recipes import factors_recipe, label_recipe
 from qts.store import Dataset, Manifest, Part, fingerprint
 from qts.store.compact import parts_to_merge
@@ -39,37 +29,6 @@ from qts.store.engine import n_threads
 
 if TYPE_CHECKING:
     from qts.pipeline.ingest_work import Ingest
-
-
-class Cost(NamedTuple):
-    """What one unit of a kind of work takes."""
-
-    nanoseconds: float
-    """Of one core."""
-    n_bytes: float
-    """Of memory while it is done."""
-    unit: str
-
-
-COSTS = {
-    "start": Cost(0.2e9, 150e6, "an ingest: the interpreter, its modules, the commit"),
-    "survey": Cost(120, 0, "a row of the source: read and compared with what the store was made from"),
-    "read": Cost(800, 100, "a row that arrives: read, sorted, judged"),
-    "panel": Cost(800, 60, "a row of the panel: laid out, its label computed"),
-    "factor": Cost(27, STREAMED_BYTES, "a value of a factor: computed row by row or from lags, and written"),
-    "rolling": Cost(21, 0, "a rolling window of a factor, each one once, and a row of the panel"),
-    "windowed": Cost(250, WINDOWED_BYTES, "a value of a factor that cannot stream"),
-}
-"""Kind of work → what it takes; the memory of `factor` and `windowed` is for rows of the buckets at work alone."""
-
-LEAST_MEMORY = 250_000_000
-"""Bytes that an ingest takes besides those of the smallest buckets at work."""
-
-VALUE_BYTES = 3.4
-"""Size of a value in a part."""
-
-ROW_GROUP_ROWS = 122_880
-"""Rows of a part that its writer holds in memory."""
 
 
 @dataclass(frozen=True)
@@ -349,7 +308,7 @@ class _Scene:
         n_at_work = min(n_rows, n_workers * max((high - low + 1 for low, high in buckets), default=0))
         self.nanoseconds += _row_nanoseconds(nodes) * n_rows / n_workers
         self.at_work = max(self.at_work, n_at_work * held)
-        least = min(n_at_work, n_workers * LEAST_BUCKET_ROWS) * held
+        least = min(n_at_work, n_workers * compute.LEAST_BUCKET_ROWS) * held
         least += min(n_at_work, n_workers * ROW_GROUP_ROWS) * len(nodes) * 4
         self.least_at_work = max(self.least_at_work, least)
         return buckets

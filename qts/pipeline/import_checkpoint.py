@@ -1,6 +1,5 @@
 """A file of weights trained elsewhere → a run that predicts and is evaluated as one that was trained here."""
 
-import hashlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from qts.pipeline.window import WindowResult
 from qts.plain_file import is_file
 from qts.progress import Progress
 from qts.store import fingerprint
+from qts.store.checksum import digest_of
 from qts.training import checkpoint
 from qts.training.checkpoint import Run
 from qts.training.shape_search import advise
@@ -88,10 +88,7 @@ def import_checkpoint(
 
 def _hash_of(file: Path) -> str:
     """Return the hash of a file; what is wrong with one that is not there is said by whoever reads it."""
-    if not is_file(file):
-        return ""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return digest_of(file) if is_file(file) else ""
 
 
 def _order_of(source: _Source, features: tuple[str, ...], progress: Progress) -> tuple[int, ...] | None:

@@ -1,6 +1,6 @@
 """One ingest at work: which dataset stays, which grows by what is new, and which is made anew."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
@@ -11,37 +11,28 @@ from qts import __version__, clock
 from qts.bars.door import BarsSelect, bars_select
 from qts.bars.panel import make_calendar
 from qts.bars.sources import FILE_COLUMN, make_raw, named_file, stamps
-from qts.bars.survey import Survey, listed
+from qts.bars.survey import listed
 from qts.columns import DATETIME, INSTRUMENT, LABEL
 from qts.config import LoadedConfig
 from qts.errors import ConfigError, InputError
 from qts.expr.lookback import crosses
 from qts.expr.nodes import Node, fields_of, render
 from qts.expr.plan import padding_rows
-from qts.expr.sql import ROWS_LEFT, compile_select, quote_text
+from qts.expr.quote import quote_text
+from qts.expr.sql import ROWS_LEFT, compile_select
 from qts.factors import FactorSet
 from qts.pipeline.arrivals import Arrivals, take_in_all, take_in_news
 from qts.pipeline.companions import Companions
-from qts.pipeline.compute import (
-    HISTORY_PANEL,
-    NEWS_PANEL,
-    WHOLE_PANEL,
-    Computer,
-    read_parts,
-    rows_back,
-    without,
-)
+from qts.pipeline.compute import HISTORY_PANEL, NEWS_PANEL, WHOLE_PANEL, Computer, read_parts, rows_back, without
+from qts.pipeline.evolving import Evolving, next_number
 from qts.pipeline.forecast import Forecast, foresee, plan_rewritten, refusal_of
 from qts.pipeline.recipes import check_fields, factors_recipe, label_recipe
 from qts.progress import Progress
-from qts.store import Dataset, Manifest, Part, StoreWriter, fingerprint
-from qts.store.compact import parts_to_merge
+from qts.store import Dataset, Manifest, StoreWriter, fingerprint
 from qts.store.engine import connect
 
-
-def _number(part: Part) -> int:
-    """Return the number in a part's name."""
-    return int(part.path.rpartition("/")[2][5:10])
+MOST_STATES = 1000
+"""Former states of the bars that a store can tell the changes since."""
 
 
 def _of_bars(manifest: Manifest) -> list[Dataset]:
@@ -50,25 +41,20 @@ def _of_bars(manifest: Manifest) -> list[Dataset]:
     return [dataset for dataset in datasets if dataset]
 
 
-class Ingest:
+class Ingest(Evolving):
     """One ingest at work: the engine's connection, and the lists its summary is made of."""
 
     def __init__(
         self, writer: StoreWriter, loaded: LoadedConfig, progress: Progress, spill: Path, *, rescan: bool
     ) -> None:
-        self.writer = writer
+        super().__init__(writer, connect(loaded.config.limits, spill), progress)
         self.loaded = loaded
-        self.progress = progress
         self.rescan = rescan
-        self.connection = connect(loaded.config.limits, spill)
-        self.old = writer.current()
-        self.written: list[str] = []
         self.warnings: list[str] = []
         self.columns: tuple[str, ...] = ()
         """Of the bars, besides their keys: fields and groups."""
         self.n_source_rows = 0
         """Rows of the source that were read."""
-        self.arrivals = Arrivals(is_fresh=False, survey=Survey(), report=None)
         self.companions = Companions(self.connection, loaded)
 
     def run(self, sets: list[FactorSet], label: Node, ahead: int) -> Manifest:
@@ -92,11 +78,13 @@ class Ingest:
         benchmark = self._benchmark()
         first, last = self._span(calendar)
         history, revision, revised = revisions
+        states = {} if self.old is None or self.arrivals.is_fresh else self.old.states
         manifest = Manifest(
             qts_version=__version__, bars=bars, fields=fields, groups=groups, calendar=calendar, label=label_set,
             factor_sets=datasets, universe=universe, benchmark=benchmark, instruments=instruments,
             quarantine=quarantine, arrival=self._arrival(fields, groups), files=files,
             history=history, revision=revision, revised=revised,
+            states=dict([*states.items(), (bars.fingerprint, revision)][-MOST_STATES:]),
             n_instruments=self._count_instruments(instruments), first=first, last=last,
         )  # fmt: skip
         if manifest != self.old or self.written:
@@ -244,11 +232,6 @@ class Ingest:
             select = f"{kept} UNION ALL BY NAME {select}"
         return select
 
-    def replaced(self) -> tuple[str, ...]:
-        """Return known instruments whose rows so far no longer count."""
-        survey = self.arrivals.survey
-        return (*survey.restated, *survey.gone)
-
     def _revisions(self, bars: Dataset) -> tuple[str, int, dict[str, int]]:
         """Return since when, how often, and of which instruments the known past has changed."""
         old = self.old
@@ -273,87 +256,16 @@ class Ingest:
 
     # Datasets
 
-    def _write(self, connection: duckdb.DuckDBPyConnection, select: str, folder: str, name: str) -> Part:
-        part = self.writer.write_part(connection, select, folder, name)
-        self.progress.count(rows=part.n_rows, n_bytes=part.n_bytes)
-        return part
-
-    def _rewritten(self, folder: str, fresh: str, select: str) -> Dataset:
-        """Return a small dataset written anew, unless it is the one it was."""
-        if old := self.unchanged(folder, fresh):
-            return old
-        name = folder.rpartition("/")[2]
-        part = self._write(self.connection, select, folder, f"{name}-{fresh[:8]}")
-        self.written.append(folder)
-        return Dataset(fingerprint=fresh, parts=(part,))
-
-    def unchanged(self, folder: str, fresh: str) -> Dataset | None:
-        """Return a dataset of the store if it is what it would be made anew."""
-        old = self.old.datasets().get(folder) if self.old else None
-        return old if old and old.fingerprint == fresh and self.writer.is_whole(old) else None
-
-    def _evolved(self, folder: str, fresh: str, recipe: str, news: str) -> Dataset:
-        """Return a dataset with the rows of a SELECT: all there are, or what comes on top of those it has."""
-        old = self.old.datasets().get(folder) if self.old else None
-        if old is None or self.arrivals.is_fresh:
-            part = self._write(
-                self.connection, f"{news} ORDER BY {INSTRUMENT}, {DATETIME}", folder, f"part-00000-{fresh[:8]}"
-            )
-            self.written.append(folder)
-            return Dataset(fingerprint=fresh, parts=(part,), recipe=recipe)
-        parts = self._kept_parts(folder, old.parts, fresh)
-        part = self._write(
-            self.connection, f"{news} ORDER BY {INSTRUMENT}, {DATETIME}", folder, f"{self._next(parts)}-{fresh[:8]}"
-        )
-        self.written.append(folder)
-        parts = self._compacted(folder, [*parts, part] if part.n_rows else parts, fresh)
-        return Dataset(fingerprint=fresh, parts=tuple(parts), recipe=recipe)
-
-    @staticmethod
-    def _next(parts: Sequence[Part]) -> str:
-        """Return a name that no part of the dataset has."""
-        return f"part-{1 + max((_number(part) for part in parts), default=-1):05d}"
-
-    def _kept_parts(self, folder: str, parts: Sequence[Part], fresh: str) -> list[Part]:
-        """Return parts without the rows of replaced instruments; parts that have none are left as they are."""
-        kept = []
-        for part in parts:
-            touched = self.count_replaced(part)
-            if not touched:
-                kept.append(part)
-            elif touched < part.n_rows:
-                name = part.path.rpartition("/")[2][:10]
-                rows = without(read_parts(self.writer, [part]), self.replaced())
-                select = f"{rows} ORDER BY {INSTRUMENT}, {DATETIME}"
-                kept.append(self._write(self.connection, select, folder, f"{name}-{fresh[:8]}"))
-        return kept
-
-    def count_replaced(self, part: Part) -> int:
-        """Return how many rows of a part are of replaced instruments."""
-        names = self.replaced()
-        if not names:
-            return 0
-        rows = read_parts(self.writer, [part])
-        found = self.connection.execute(f"SELECT count(*) FROM {rows} WHERE {INSTRUMENT} IN ({listed(names)})")
-        return int(found.fetchall()[0][0])
-
-    def _compacted(self, folder: str, parts: Sequence[Part], fresh: str) -> list[Part]:
-        """Merge small parts as long as there are many of one size."""
-        held = list(parts)
-        while merged := parts_to_merge(held):
-            self.progress.stage(f"compact {folder}")
-            rows = f"SELECT * FROM {read_parts(self.writer, merged)} ORDER BY {INSTRUMENT}, {DATETIME}"
-            whole = self._write(self.connection, rows, folder, f"{self._next(held)}-{fresh[:8]}")
-            held = [part for part in held if part not in merged] + [whole]
-        return held
-
     def _computed(self, sets: list[FactorSet], label: Node, ahead: int) -> tuple[Dataset, dict[str, Dataset]]:
         """Return label and factor sets; where all is computed, the label in the pauses of the factors."""
         if not self.arrivals.is_fresh:
             label_set = self._labels(self.connection, label, ahead)
             return label_set, {factors.name: self._factors(factors) for factors in sets}
         self._lay_out(WHOLE_PANEL)
-        with ThreadPoolExecutor(1) as aside, self.connection.cursor() as cursor:
+        with (
+            self.connection.cursor() as cursor,
+            ThreadPoolExecutor(1) as aside,
+        ):  # which is done before the cursor closes
             labels = aside.submit(self._labels, cursor, label, ahead)
             datasets = {factors.name: self._factors(factors) for factors in sets}
             return labels.result(), datasets
@@ -389,14 +301,6 @@ class Ingest:
             expressions={LABEL: render(label)}, ahead=ahead,
         )  # fmt: skip
 
-    def kept_tail(self, tail: Part) -> str:
-        """Return a SELECT of the unsettled labels that news leaves as they are."""
-        names = (*self.arrivals.survey.grown, *self.replaced())
-        # of a grown instrument whose new rows were all put aside nothing was computed
-        asked = {row[0] for row in self.connection.execute(f"SELECT {INSTRUMENT} FROM spans").fetchall()}
-        names = tuple(name for name in names if name in asked or name in self.replaced())
-        return without(read_parts(self.writer, [tail]), names)
-
     def _factors(self, factors: FactorSet) -> Dataset:
         """Return a factor set's dataset: as it is, with new rows, or computed anew."""
         nodes = {factor.name: factor.node for factor in factors.factors}
@@ -412,32 +316,13 @@ class Ingest:
         is_news = panel != WHOLE_PANEL
         self._lay_out(panel)
         parts = self._kept_parts(folder, old.parts, fresh) if is_news and old else []
-        first = 1 + max((_number(part) for part in parts), default=-1)
+        first = next_number(parts)
         made = self.computer.factor_parts(panel, nodes, folder, lambda at: f"part-{first + at:05d}-{fresh[:8]}")
         parts = [*parts, *(part for part in made if part.n_rows or not parts)]
         if is_news:
             parts = self._compacted(folder, parts, fresh)
         self.written.append(folder)
         return Dataset(fingerprint=fresh, parts=tuple(parts), recipe=recipe, expressions=spelled)
-
-    def panel_of(self, nodes: Sequence[Node], recipe: str, old: Dataset | None, also: int = 0) -> str:
-        """Return the panel that stale expressions are computed over; all but WHOLE_PANEL ask only for new rows."""
-        survey = self.arrivals.survey
-        can_grow = (
-            not self.arrivals.is_fresh
-            and not self.arrivals.is_nothing
-            and old is not None
-            and old.recipe == recipe
-            and self.old is not None
-            and old.fingerprint == fingerprint(self.old.bars.fingerprint, recipe)
-            and self.writer.is_whole(old)
-        )
-        if can_grow and any(crosses(node) for node in nodes):
-            # a day of the past with one more instrument is another day for all of them
-            can_grow = not (survey.changed or survey.gone) and self._news_are_later(self.old)
-        if not can_grow:
-            return WHOLE_PANEL
-        return NEWS_PANEL if rows_back(nodes, also) is not None else HISTORY_PANEL
 
     def _lay_out(self, panel: str) -> None:
         """Lay out a panel, unless it was before."""
@@ -455,11 +340,6 @@ class Ingest:
             if self.old is not None and self.arrivals.is_nothing:
                 make_calendar(self.connection, f"FROM {read_parts(self.writer, self.old.calendar.parts)}")
             self.computer.lay_out_everything(bars)
-
-    def _news_are_later(self, old: Manifest | None) -> bool:
-        """Return whether every new row lies behind the last known day of all."""
-        earliest = self.connection.execute(f"SELECT min({DATETIME}) FROM arrived WHERE is_new").fetchall()[0][0]
-        return old is not None and (earliest is None or earliest > old.last)
 
     def _warn(self, text: str) -> None:
         self.warnings.append(text)

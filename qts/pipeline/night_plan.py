@@ -43,6 +43,8 @@ class Plan:
 
     calendar: np.ndarray
     """datetime64[D], the store's."""
+    first: date | None
+    """First day that is scored, now and in the nights that come; None: it is still to come."""
     members: Members
     new_days: np.ndarray
     """Days without a score."""
@@ -74,14 +76,25 @@ def crosses_instruments(record: dict[str, Any]) -> bool:
     )
 
 
+def sees_others(record: dict[str, Any]) -> bool:
+    """Return whether rows of other instruments decide what a window holds, or which days it is laid out on."""
+    drops_rows = any(PROCESSORS[step["name"]].reads_whole_history for step in record["processors"]["features"])
+    return record["history"] == "universe" or drops_rows or crosses_instruments(record)
+
+
+def features_print(record: dict[str, Any]) -> str:
+    """Return the hash of a run's features: their names, expressions, and processors as they were fitted."""
+    return fingerprint(record["features"], record["expressions"], record["processors"], record["history"])
+
+
 def synced_with(store: Store, record: dict[str, Any], weights: str) -> Synced:
     """Return the data as it is now, as far as scores of a run depend on it."""
     manifest = store.manifest
     recipes = {name: store.dataset_of(name).recipe for name in (*record["expressions"], LABEL)}
     universe = manifest.universe.fingerprint if manifest.universe else None
     return Synced(
-        weights=weights, history=manifest.history, revision=manifest.revision, recipe=fingerprint(recipes),
-        universe=universe,
+        weights=weights, history=manifest.history, revision=manifest.revision, bars=manifest.bars.fingerprint,
+        recipe=fingerprint(recipes, features_print(record), record["window"]), universe=universe,
     )  # fmt: skip
 
 
@@ -90,20 +103,29 @@ def plan_night(store: Store, record: dict[str, Any], weights: str, book: Book | 
     calendar = store.calendar()
     rows = book.days().to_pylist() if book else []
     known = np.array([row[DATETIME] for row in rows], dtype="datetime64[D]")
-    first = min([*known[:1], *([np.datetime64(since, "D")] if since else [])], default=calendar[-1])
+    asked_before = [book.manifest.first] if book and book.manifest.first else []
+    first = np.datetime64(
+        min([*known[:1].tolist(), *asked_before, *([since] if since else [])], default=calendar[-1].item())
+    )
     members = _members(store, record, first)
     asked = calendar[calendar >= first]
-    is_own = np.array([book is not None and book.manifest.lineage(row["lineage"]).weights == weights for row in rows])
+    features = features_print(record)
+    lineages = [book.manifest.lineage(row["lineage"]) for row in rows] if book else []
+    is_own = np.array([
+        (made.weights, made.features, made.window) == (weights, features, record["window"]) for made in lineages
+    ])  # fmt: skip
     own = known[is_own.astype(bool)]
     new_days = asked[~np.isin(asked, known)]
     touched = own[_differs(rows, known, members)[is_own.astype(bool)]]
     now = synced_with(store, record, weights)
     names = _revised(store, book, now)
-    if names is None or (crosses_instruments(record) and (names or len(touched))) or _sees_members(record, book, now):
+    is_revised = names is None or bool(names) or len(touched) > 0
+    is_reshaped = sees_others(record) and (bool(names) or len(touched) > 0 or _has_other_members(book, now))
+    if names is None or is_reshaped:
         touched, names = own, names or frozenset()
     return Plan(
-        calendar, members, new_days, np.union1d(new_days, touched), names if len(own) else frozenset(), own,
-        names is None or bool(names) or len(touched) > 0, now,
+        calendar, first.item() if len(asked) else None, members, new_days, np.union1d(new_days, touched),
+        names if len(own) else frozenset(), own, is_revised, now,
     )  # fmt: skip
 
 
@@ -138,13 +160,14 @@ def _revised(store: Store, book: Book | None, now: Synced) -> frozenset[str] | N
     if then is None:
         return frozenset()
     same = (then.weights, then.history, then.recipe) == (now.weights, now.history, now.recipe)
-    if not same or then.revision > now.revision:
+    at = store.manifest.states.get(then.bars)
+    if not same or at is None:
         return None
     revised = store.manifest.revised
-    return frozenset(name for name, number in revised.items() if number > then.revision)
+    return frozenset(name for name, number in revised.items() if number > at)
 
 
-def _sees_members(record: dict[str, Any], book: Book | None, now: Synced) -> bool:
-    """Return whether windows see member rows alone, and the membership has changed."""
+def _has_other_members(book: Book | None, now: Synced) -> bool:
+    """Return whether the membership has changed, if only on days before the published ones: windows look back."""
     then = book.manifest.synced if book else None
-    return record["history"] == "universe" and then is not None and then.universe != now.universe
+    return then is not None and then.universe != now.universe

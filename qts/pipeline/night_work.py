@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,12 +10,12 @@ import pyarrow as pa
 from qts import __version__, clock
 from qts.columns import DATETIME, LABEL, SCORE
 from qts.config import LoadedConfig
-from qts.errors import DataCheckError
+from qts.errors import DataCheckError, InputError
 from qts.evaluation import find_drift
 from qts.evaluation.results import Drift
 from qts.expr.lookback import begin_of
 from qts.expr.parse import parse
-from qts.pipeline.night_plan import BEFORE, plan_night
+from qts.pipeline.night_plan import BEFORE, features_print, plan_night
 from qts.pipeline.pinned import Pin
 from qts.pipeline.predict import score_span
 from qts.pipeline.scored import ScoredStore, sort_scores
@@ -24,12 +23,14 @@ from qts.predictions import Book, BookWriter, DayFigures, Lineage, Upserted
 from qts.predictions.book import SCORES_SCHEMA
 from qts.predictions.upsert import Asked
 from qts.progress import Progress
-from qts.store import Store, fingerprint
+from qts.store import Store
 from qts.training.checkpoint import Run
 from qts.windows import Samples, WindowStore
 
 LEAST_KNOWN = 5
 """Published days from which the book says what is usual; before that the members do."""
+
+WHOLE_HINT = "have all its bars come? if they have: --set nightly.min_coverage=0"
 
 LEAST_DRIFT = 20
 """Days with known labels under which nothing is said of drift."""
@@ -72,20 +73,47 @@ class NightWork:
 
     def publish(self) -> Night:
         """Score, check, upsert, judge and commit; a newest day with too few scores is held back."""
+        self._refuse_cut_short()
         table, whole_days = self._scores()
         new_days = self.plan.new_days[np.isin(self.plan.new_days, whole_days)]
         upserted = self.writer.upsert(table, Asked(whole_days, self.plan.names, self.plan.own_days))
+        self._refuse_losses(upserted)
         self._put_members(whole_days, new_days)
         matured = self._judge()
         self.progress.stage("publish")
         self.writer.put_days(list(self.rows.values()))
         has_news = len(new_days) > 0 or not upserted.is_nothing
-        book = self.writer.commit(self._lineage() if has_news else None, self.plan.synced)
+        book = self.writer.commit(self._lineage() if has_news else None, self.plan.synced, self.plan.first)
         last = max(self.rows, default=None)
         return Night(
             tuple(new_days.tolist()), upserted, self.rows[last]["n_scores"] if last else 0, matured, self._drift(),
             self.held_back, book,
         )  # fmt: skip
+
+    def _refuse_cut_short(self) -> None:
+        """Raise InputError if the bars end before the last published day: such a delivery would withdraw all after it."""
+        end: date = self.plan.calendar[-1].item()
+        last = max((day for day, row in self.rows.items() if row["n_scores"]), default=end)
+        if last > end:
+            hint = "has the delivery come whole? a day that was none is withdrawn once bars of a later one are there"
+            raise InputError(f"the bars end on {end}, but scores are published up to {last}", hint=hint)
+
+    def _refuse_losses(self, upserted: Upserted) -> None:
+        """Raise DataCheckError if published scores would be withdrawn while the newest day is not whole.
+
+        Then a part of the delivery is missing, and so, it seems, are the bars of what would be withdrawn.
+        """
+        if not upserted.n_withdrawn:
+            return
+        newest = self.plan.calendar[-1].item()
+        had = self.rows[newest]["n_scores"] if newest in self.rows else 0
+        n_scores = self.writer.day_counts([newest]).get(newest, had)
+        told = self.held_back.message if self.held_back else f"{newest} has {n_scores:,} scores, {had:,} are published"
+        if self.held_back or n_scores < self.loaded.config.nightly.min_coverage * had:
+            raise DataCheckError(
+                f"{told}; {upserted.n_withdrawn:,} published scores would be withdrawn: nothing was changed",
+                where="[nightly] min_coverage", hint=WHOLE_HINT,
+            )  # fmt: skip
 
     # Scores
 
@@ -124,20 +152,22 @@ class NightWork:
                 continue
             told = f"{day} has {n_scores:,} scores, {expected:,.0f} are usual"
             if day == self.plan.calendar[-1]:
-                hint = "have all its bars come? if they have: --set nightly.min_coverage=0"
-                self.held_back = DataCheckError(f"{told}: not published", where="[nightly] min_coverage", hint=hint)
+                self.held_back = DataCheckError(
+                    f"{told}: not published", where="[nightly] min_coverage", hint=WHOLE_HINT
+                )
                 held = day
             else:
                 self.progress.warn(f"{told}: published all the same, for later days have come")
         return held
 
     def _usual(self, before: Sequence[int], day: np.datetime64) -> float:
-        """Return the usual number of scores: of published days, or of members where few are published."""
+        """Return the usual number of scores: of published days, and of members where few are published."""
+        published = float(np.median(before[-BEFORE:])) if before else 0.0
         if len(before) >= LEAST_KNOWN:
-            return float(np.median(before[-BEFORE:]))
+            return published
         at = int(np.searchsorted(self.plan.calendar, day))
         counts = self.plan.members.count[max(0, at - BEFORE) : at]
-        return float(np.median(counts)) if len(counts) else 0.0
+        return max(published, float(np.median(counts)) if len(counts) else 0.0)
 
     def _put_members(self, whole_days: np.ndarray, new_days: np.ndarray) -> None:
         """Write down who was a member on the days that were scored whole, and how many scores each day has now."""
@@ -164,8 +194,11 @@ class NightWork:
         days = np.array(sorted(self.rows), dtype="datetime64[D]")
         at = np.searchsorted(calendar, days)
         for day, place in zip(days.tolist(), at.tolist(), strict=True):
-            start, end = (_day_at(calendar, place + ahead) for ahead in (begin, label.ahead))
+            is_day = _day_at(calendar, place) == day
+            start, end = (_day_at(calendar, place + ahead) if is_day else None for ahead in (begin, label.ahead))
             self.rows[day] |= {"label_start": start, "label_end": end}
+            if end is None or not self.rows[day]["n_scores"]:  # what was judged is so no more
+                self.rows[day] |= {"ic": None, "rank_ic": None}
         known = [
             day for day in sorted(self.rows) if self.rows[day]["label_end"] is not None and self.rows[day]["n_scores"]
         ]
@@ -205,11 +238,6 @@ class NightWork:
             universe=manifest.universe.fingerprint if manifest.universe else None, label=record["label"]["expr"],
             features=features_print(record), window=record["window"], qts_version=__version__,
         )  # fmt: skip
-
-
-def features_print(record: dict[str, Any]) -> str:
-    """Return the hash of a run's features: their names, expressions, and processors as they were fitted."""
-    return fingerprint(record["features"], record["expressions"], record["processors"], record["history"])
 
 
 def _counts(table: pa.Table) -> dict[date, int]:

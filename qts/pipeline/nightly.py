@@ -58,7 +58,8 @@ class NightlyResult:
         night, upserted = self.night, self.night.upserted
         return {
             "day": self.day, "run": self.run, "predictions": self.predictions, "up_to_date": self.is_up_to_date,
-            "days": night.days, "n_scores": night.n_scores, "n_new": upserted.n_new, "n_changed": upserted.n_changed,
+            "days": night.days, "held_back": night.held_back is not None,
+            "n_scores": night.n_scores, "n_new": upserted.n_new, "n_changed": upserted.n_changed,
             "n_withdrawn": upserted.n_withdrawn, "lineage": len(night.book.manifest.lineages), "matured": night.matured,
             "drift": drift_row(night.drift), "ingest": {
                 "written": self.stored.written, "n_bars": self.stored.n_bars, "grown": self.stored.grown,

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,9 @@ def _pin_of(found: dict[str, Any]) -> Pin:
         raise ValueError(f"its schema is {found['schema']}, not {SCHEMA}")
     texts = [found[name] for name in ("run", "weights", "pinned")]
     rank_ic = [None if value is None else float(value) for value in found["rank_ic"]]
-    days = [str(np.datetime64(day, "D")) for day in found["days"]]
-    if not all(isinstance(text, str) for text in texts) or not is_name(texts[0]) or len(days) != len(rank_ic):
+    days, lag = [str(date.fromisoformat(day)) for day in found["days"]], int(found["lag"])
+    fits = is_name(texts[0]) and len(days) == len(rank_ic) and lag >= 0
+    if not all(isinstance(text, str) for text in texts) or not fits:
         raise ValueError("its entries do not fit together")
     run, weights, pinned = texts
-    return Pin(run, weights, pinned, tuple(days), tuple(rank_ic), int(found["lag"]))
+    return Pin(run, weights, pinned, tuple(days), tuple(rank_ic), lag)

@@ -15,7 +15,7 @@ from qts.pipeline.run_record import runs_folder
 from qts.pipeline.scored import ScoredStore, sort_scores
 from qts.progress import Progress
 from qts.store import open_store
-from qts.store.write import replace_file
+from qts.store.atomic import replace_file
 from qts.training.checkpoint import Run, open_run
 
 
@@ -39,9 +39,11 @@ def pin_run(loaded: LoadedConfig, progress: Progress, name: str) -> Pin:
 
 def open_pinned(loaded: LoadedConfig, pin: Pin) -> Run:
     """Return the pinned run; raises StoreError if its weights are no longer those that were pinned."""
-    run = open_run(runs_folder(loaded), pin.run)
-    if run.name != pin.run:
-        raise StoreError(f"the pinned run {pin.run} is gone", hint="pin another: qts runs pin RUN")
+    folder = runs_folder(loaded)
+    if not (folder / pin.run).is_dir():
+        hint = "restore it, or pin another: qts runs pin RUN"
+        raise StoreError(f"the pinned run {pin.run} is gone from {folder}", hint=hint)
+    run = open_run(folder, pin.run)
     if weights_print(run) != pin.weights:
         raise StoreError(
             f"the weights of {pin.run} have changed since it was pinned, {pin.pinned}",

@@ -3,7 +3,6 @@
 Features are made with the processors as the run fitted them, from enough days before the first one asked for.
 """
 
-import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,7 +23,8 @@ from qts.pipeline.run_record import runs_folder
 from qts.pipeline.span_windows import read_span
 from qts.progress import Progress
 from qts.store import Store, open_store
-from qts.store.write import write_table
+from qts.store.atomic import write_table
+from qts.store.checksum import digest_of
 from qts.training import predictor
 from qts.training.batches import DeviceWindows
 from qts.training.checkpoint import MODEL, Run, open_run
@@ -39,7 +39,7 @@ def weights_print(run: Run) -> str:
     """Return the sha256 of a run's weights, which a training taken up changes; of an ensemble those of its members."""
     files = [run.folder.parent / name / MODEL for name in run.record.get("members", [run.name])]
     try:
-        weights = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+        weights = [digest_of(file) for file in files]
     except OSError as error:
         message = f"the weights of {run.name} cannot be read: {error}"
         raise StoreError(message, hint="train anew: qts train --again") from error

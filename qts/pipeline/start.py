@@ -1,6 +1,5 @@
 """Weights that a training starts from: those of a run, or of a file of the reference's."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from qts.errors import ConfigError, StoreError
 from qts.models._architecture import Architecture
 from qts.pipeline.run_record import runs_folder
 from qts.plain_file import is_file
+from qts.store.checksum import digest_of
 from qts.training import checkpoint
 from qts.training.checkpoint import Run
 from qts.training.shape_search import advise
@@ -55,7 +55,7 @@ def weights_hash(loaded: LoadedConfig) -> str:
         return ""
     found = _source(loaded, name)
     file = found.folder / checkpoint.MODEL if isinstance(found, Run) else found
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    return digest_of(file)
 
 
 def _source(loaded: LoadedConfig, name: str) -> Run | Path:

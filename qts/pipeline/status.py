@@ -12,8 +12,9 @@ from qts import clock
 from qts.config import LoadedConfig
 from qts.errors import ConfigError, InputError, NoStoreError, QtsError, StoreError
 from qts.pipeline.age import age_in_days, refuse_old
-from qts.pipeline.command_record import RECORDED, read_command_record
+from qts.pipeline.command_record import RECORDED, read_command_record, say_how_it_ended
 from qts.pipeline.pinned import read_pin
+from qts.plain_file import size_of
 from qts.predictions import Book, read_book
 from qts.store import Store, open_store
 from qts.windows.build import read_meta
@@ -104,15 +105,6 @@ def present_windows(loaded: LoadedConfig, store: Store | None) -> str | None:
         return None
 
 
-def size_of(folder: Path) -> int:
-    """Return the bytes of a folder's files; one that is just being removed counts as far as it is there."""
-    total = 0
-    for file in folder.rglob("*"):
-        with suppress(OSError):
-            total += file.stat().st_size if file.is_file() else 0
-    return total
-
-
 def _window_rows(loaded: LoadedConfig, store: Store | None) -> list[dict[str, Any]]:
     rows = []
     present = present_windows(loaded, store)
@@ -182,7 +174,7 @@ def _command_rows(folder: Path) -> list[dict[str, Any]]:
     for name in sorted(RECORDED):
         if found := read_command_record(folder, name):
             state = ENDS.get(found["code"], "failed")
-            note = f"ended {found.get('ended')} with {found['code']}"
+            note = say_how_it_ended(found)
             if found["code"]:
                 note += f", last success {found.get('last_done') or 'never'}"
             rows.append(_row(f"log/{name}", state, None, None, None, note))

@@ -14,8 +14,8 @@ from qts.pipeline.features import make_recipe
 from qts.pipeline.run_record import runs_folder
 from qts.pipeline.start import weights_hash
 from qts.store import fingerprint, open_store
+from qts.store.atomic import replace_file
 from qts.store.confined import is_name
-from qts.store.write import replace_file
 
 SCHEMA = "qts.study/1"
 STUDY, TRIALS, BEST = "study.json", "trials.jsonl", "best.toml"

@@ -22,8 +22,8 @@ from qts.pipeline.predict import PREDICTIONS
 from qts.pipeline.run_record import runs_folder
 from qts.pipeline.start import weights_hash
 from qts.store import Store, fingerprint
+from qts.store.atomic import replace_file, write_table
 from qts.store.confined import is_name
-from qts.store.write import replace_file, write_table
 
 SCHEMA = "qts.walk/1"
 WALK = "walk.json"

@@ -1,6 +1,7 @@
 """The manifest of a book: which parts are present, and what each score was made of."""
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,6 +59,8 @@ class Synced(_Record):
     """The store's `history`: another one means that every bar was taken in anew."""
     revision: int
     """The store's `revision`."""
+    bars: str = ""
+    """Fingerprint of the store's bars: a store that was restored from a backup counts other revisions."""
     recipe: str
     """Hash of how the run's features are made in the store, and of the label."""
     universe: str | None
@@ -79,6 +82,8 @@ class BookManifest(_Record):
     """A row a day."""
     lineages: tuple[Lineage, ...] = ()
     """By their ids, from 1 on."""
+    first: date | None = None
+    """First day that was asked for, were it that it was held back and has no scores yet."""
     synced: Synced | None = None
     """The data that the scores are right for."""
     before: tuple[str, ...] = ()

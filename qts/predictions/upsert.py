@@ -18,9 +18,9 @@ from qts import __version__
 from qts.columns import DATETIME, INSTRUMENT, SCORE
 from qts.predictions.book import BY_KEY, DAYS_SCHEMA, SCORES_SCHEMA, SUPERSEDED_SCHEMA, Book
 from qts.predictions.manifest import DAYS, MANIFEST, SCORES, SUPERSEDED, BookManifest, Lineage, Synced
+from qts.store.atomic import replace_file
 from qts.store.confined import refuse_links
 from qts.store.manifest import Part
-from qts.store.write import replace_file
 
 _OUR_FILE = re.compile(r"-[0-9a-f]{8}\.parquet$")
 _KEYS = [INSTRUMENT, DATETIME]
@@ -165,8 +165,8 @@ class BookWriter:
         if not table.equals(self.book.days()):
             self._days = table
 
-    def commit(self, lineage: Lineage | None, synced: Synced) -> Book:
-        """Make it the book's present, in one atomic step; `lineage` is None if no score is new."""
+    def commit(self, lineage: Lineage | None, synced: Synced, first: date | None = None) -> Book:
+        """Make it the book's present, in one atomic step; `lineage` is None if no score is new, `first` the first day asked."""
         old = self.book.manifest
         months = {**old.months, **{month: self._write(SCORES, month, table) for month, table in self._months.items()}}
         superseded = old.superseded
@@ -175,7 +175,7 @@ class BookWriter:
         days = old.days if self._days is None else self._write(DAYS, "days", self._days)
         manifest = BookManifest(
             qts_version=__version__, months=dict(sorted(months.items())), superseded=superseded, days=days,
-            lineages=(*old.lineages, lineage) if lineage else old.lineages, synced=synced,
+            lineages=(*old.lineages, lineage) if lineage else old.lineages, first=first or old.first, synced=synced,
         )  # fmt: skip
         counted = {part.path for part in manifest.parts()}
         manifest = manifest.model_copy(update={"before": tuple(sorted({p.path for p in old.parts()} - counted))})

@@ -8,6 +8,8 @@ Result = dict[str, Any]
 def nightly_text(night: Result) -> str:
     """Return a night in one line."""
     parts = [_scores(night)]
+    if night["held_back"]:
+        parts.append("the newest day held back")
     if night["n_changed"] or night["n_withdrawn"]:
         withdrawn = f", {night['n_withdrawn']:,} withdrawn" if night["n_withdrawn"] else ""
         parts.append(f"{night['n_changed']:,} earlier scores changed{withdrawn}")

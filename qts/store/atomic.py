@@ -131,6 +131,8 @@ def remove(path: Path) -> None:
 
 def is_alive(pid: int) -> bool:
     """Return whether a process of this machine has that number."""
+    if pid <= 0:  # a group of processes
+        return False
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):

@@ -1,5 +1,9 @@
-"""The checksum of a file: pages of a Parquet file have none of their own, and most flipped bits decode to other values."""
+"""What a file's bytes are told apart by: a checksum against accidents, a digest to name what something was made of.
 
+Pages of a Parquet file have no checksum of their own, and most flipped bits decode to other values.
+"""
+
+import hashlib
 import zlib
 from pathlib import Path
 
@@ -14,3 +18,9 @@ def checksum_of(file: Path) -> int:
         while chunk := stream.read(CHUNK):
             found = zlib.crc32(chunk, found)
     return found
+
+
+def digest_of(file: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal; raises OSError if it cannot be read."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -12,7 +12,7 @@ import duckdb
 
 from qts.config import LimitsConfig
 from qts.errors import ConfigError, QtsError, WriteError
-from qts.expr.sql import quote_text
+from qts.expr.quote import quote_text
 from qts.store.atomic import is_alive, reason_of, remove
 
 Made = TypeVar("Made")

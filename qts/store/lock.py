@@ -5,12 +5,14 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from qts import clock
 from qts.errors import LockHeldError, QtsError
+from qts.plain_file import read_plain
 from qts.store.confined import refuse_links
 
 LOCK = ".lock"
@@ -33,9 +35,9 @@ def only_writer(
         folder.mkdir(parents=True, exist_ok=True)
         refuse_links(folder, (LOCK, HOLDER))
         lock.acquire()
-        (folder / HOLDER).write_text(_this_process())
+        (folder / HOLDER).write_text(_this_process(), encoding="utf-8")
     except Timeout:
-        raise LockHeldError(f"{busy}: {_holder(folder)}", hint=hint) from None
+        raise LockHeldError(f"{busy}: {_said_of(holder_of(folder))}", hint=hint) from None
     except OSError as error:
         lock.release()
         message = f"cannot write to {folder}: {error.strerror}"
@@ -52,9 +54,23 @@ def _this_process() -> str:
     return json.dumps({"pid": os.getpid(), "command": " ".join(sys.argv), "since": clock.stamp()})
 
 
-def _holder(folder: Path) -> str:
+@dataclass(frozen=True)
+class Holder:
+    """The process that holds a lock, as it said itself."""
+
+    pid: int
+    command: str
+    since: str
+
+
+def holder_of(folder: Path) -> Holder | None:
+    """Return who said last that it holds a folder's lock, alive or not; None if nobody did."""
     try:
-        holder = json.loads((folder / HOLDER).read_text())
-        return f"process {holder['pid']} ({holder['command']}) since {holder['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "an unknown process"
+        told = json.loads(read_plain(folder / HOLDER))
+        return Holder(int(told["pid"]), str(told["command"]), str(told["since"]))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _said_of(holder: Holder | None) -> str:
+    return f"process {holder.pid} ({holder.command}) since {holder.since}" if holder else "an unknown process"

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
 
+from qts.columns import REQUIRED_FIELDS
 from qts.errors import NoStoreError, StoreError
 from qts.plain_file import read_plain
 from qts.store.confined import is_relative
@@ -108,12 +109,20 @@ class Manifest(_Record):
     """How often bars have come since."""
     revised: dict[str, int] = {}
     """Instrument → the revision that last changed its days known before; what was made of them is out of date."""
+    states: dict[str, int] = {}
+    """Fingerprint of the bars → the revision at which they last were so; what was made of other bars is out of date."""
     n_instruments: int
     """Instruments with bars."""
     first: date
     """First day of the calendar."""
     last: date
     """Last day of the calendar."""
+
+    @model_validator(mode="after")
+    def _has_what_bars_have(self) -> Self:
+        if lacking := [name for name in REQUIRED_FIELDS if name not in self.fields]:
+            raise ValueError(f"the bars lack {', '.join(lacking)}")
+        return self
 
     @model_validator(mode="after")
     def _parts_lie_with_their_dataset(self) -> Self:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from qts.columns import CLOSE, DATETIME, END, HAS_BAR, INSTRUMENT, LABEL, START
 from qts.errors import StoreError
-from qts.expr.sql import quote_name, quote_text
+from qts.expr.quote import quote_name, quote_text
 from qts.registry import unknown_name_hint
 from qts.store.confined import confined
 from qts.store.manifest import Dataset, Manifest, Part, read_manifest
@@ -86,7 +86,10 @@ class Store:
 
     @cached_property
     def _calendar(self) -> np.ndarray:
-        return self._table(self.manifest.calendar, [DATETIME])[DATETIME].to_numpy().astype("datetime64[D]")
+        days = self._table(self.manifest.calendar, [DATETIME])[DATETIME].to_numpy().astype("datetime64[D]")
+        if np.isnat(days).any() or not bool((days[1:] > days[:-1]).all()):
+            raise StoreError("the store's calendar is damaged: its days do not ascend", hint="run: qts ingest --rescan")
+        return days
 
     @cached_property
     def _found_keys(self) -> dict[str, Keys]:
@@ -179,13 +182,16 @@ class Store:
                 members[rows] |= (day[rows] >= low) & (day[rows] < high)
         return members
 
+    def relation(self, dataset: Dataset) -> str:
+        """Return what a dataset's rows are in SQL; raises StoreError if a part is missing."""
+        return f"read_parquet([{', '.join(map(quote_text, self.files(dataset)))}])"
+
     def make_views(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
         """Make a read-only view of each dataset; return their names."""
         names = []
         for folder, dataset in self.manifest.datasets().items():
             name = {"labels": LABEL, "universes": "universe"}.get(folder, folder.rpartition("/")[2])
-            listed = ", ".join(quote_text(file) for file in self.files(dataset))
-            connection.execute(f"CREATE VIEW {quote_name(name)} AS SELECT * FROM read_parquet([{listed}])")
+            connection.execute(f"CREATE VIEW {quote_name(name)} AS SELECT * FROM {self.relation(dataset)}")
             names.append(name)
         return names
 
@@ -243,13 +249,21 @@ def _size(file: Path) -> int | None:
 
 
 def _places(calendar: np.ndarray, days: np.ndarray) -> np.ndarray:
-    """Return (n_rows,) int32 places of days in a calendar that has them all."""
+    """Return (n_rows,) int32 places of days in a calendar; raises StoreError if it lacks one."""
     if not len(days):
         return np.empty(0, dtype=np.int32)
-    numbers = calendar.view(np.int64)
-    place_of = np.zeros(int(numbers[-1] - numbers[0]) + 1, dtype=np.int32)
+    numbers, asked = calendar.view(np.int64), days.view(np.int64)
+    if not len(numbers) or asked.min() < numbers[0] or asked.max() > numbers[-1]:
+        raise StoreError("a table of the store has days that its calendar lacks", hint=_DAYS_HINT)
+    place_of = np.full(int(numbers[-1] - numbers[0]) + 1, -1, dtype=np.int32)
     place_of[numbers - numbers[0]] = np.arange(len(calendar))
-    return place_of[days.view(np.int64) - numbers[0]]
+    places = place_of[asked - numbers[0]]
+    if places.min() < 0:
+        raise StoreError("a table of the store has days that its calendar lacks", hint=_DAYS_HINT)
+    return places
+
+
+_DAYS_HINT = "qts verify names the file that is damaged; delete it, then run: qts ingest"
 
 
 def open_store(folder: Path) -> Store:

@@ -8,6 +8,7 @@ import errno
 from pathlib import Path
 
 from qts import clock
+from qts.plain_file import size_of
 from qts.store.atomic import remove
 
 PREVIOUS = ".previous"
@@ -55,7 +56,7 @@ class Retired:
             if not file.name.isdecimal():
                 remove(file)
         for generation in generations(self.folder)[1:]:
-            room -= sum(file.stat().st_size for file in generation.rglob("*") if file.is_file())
+            room -= size_of(generation)
             age = clock.now().timestamp() - generation.stat().st_mtime
             if age > GRACE_SECONDS or room < 0:
                 remove(generation)

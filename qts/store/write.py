@@ -17,15 +17,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from qts.errors import QtsError, StoreError, WriteError
-from qts.expr.sql import quote_text
-from qts.store.atomic import reason_of, remove, replace_file, said_as_written, sweep_leftovers, sync, write_table
+from qts.expr.quote import quote_text
+from qts.store.atomic import reason_of, remove, replace_file, said_as_written, sweep_leftovers, sync
 from qts.store.checksum import checksum_of
 from qts.store.confined import refuse_links
 from qts.store.lock import only_writer
 from qts.store.manifest import MANIFEST, Dataset, Manifest, Part, read_manifest
 from qts.store.retired import PREVIOUS, Retired
 
-__all__ = ["FOLDERS", "STAGING", "StoreWriter", "replace_file", "write_table"]
+__all__ = ["FOLDERS", "STAGING", "StoreWriter", "replace_file"]
 
 STAGING = ".staging"
 _OUR_PART = re.compile(r"-[0-9a-f]{8}\.parquet$")

@@ -105,13 +105,14 @@ def open_windows(folder: Path) -> WindowStore:
         for name in _FILES:
             refuse_irregular(folder / name)
         # copy-on-write maps look writable to torch, and no write ever reaches the disk
-        matrix = np.load(folder / "X.npy", mmap_mode="c", allow_pickle=False)
-        target, label, calendar = (
-            np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("y", "label", "calendar")
-        )
+        with np.errstate(over="raise"):  # of a header with a size that no file has
+            matrix = np.load(folder / "X.npy", mmap_mode="c", allow_pickle=False)
+            target, label, calendar = (
+                np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("y", "label", "calendar")
+            )
         index = pq.read_table(folder / "index.parquet")
         return _laid_out(meta, matrix, (target, label), calendar, index)
-    except (OSError, EOFError, *_UNREADABLE, pa.ArrowException) as error:
+    except (OSError, EOFError, ArithmeticError, *_UNREADABLE, pa.ArrowException) as error:
         raise StoreError(
             f"the windows at {folder} are damaged: {error}", hint=f"delete {folder} and run: qts window"
         ) from error

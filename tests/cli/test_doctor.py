@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,24 +14,6 @@ from qts.cli.main import run
 from qts.pipeline import doctor
 from qts.pipeline.health import disk, machine
 from qts.pipeline.health.finding import Finding, Place
-from tests.market import write_market
-
-
-@pytest.fixture(scope="module")
-def market(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A market that was ingested, with windows."""
-    file = write_market(tmp_path_factory.mktemp("doctor"))
-    assert run(["ingest", "-q", "--config", str(file)]) == 0
-    assert run(["window", "-q", "--config", str(file)]) == 0
-    return file.parent
-
-
-@pytest.fixture
-def study(market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of it to work in."""
-    shutil.copytree(market, tmp_path / "study")
-    monkeypatch.chdir(tmp_path / "study")
-    return tmp_path / "study"
 
 
 @pytest.fixture

@@ -17,23 +17,7 @@ from qts.cli.main import run
 from qts.cli.stages import StageMeter
 from qts.errors import ExitCode
 from qts.pipeline.command_record import MOST_ROWS, RECORDED, read_command_record, shortened
-from tests.market import bars_table, write_market
-
-
-@pytest.fixture(scope="module")
-def market(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A market with a finished run."""
-    file = write_market(tmp_path_factory.mktemp("watched"))
-    assert run(["run", "--config", str(file), "-q"]) == 0
-    return file.parent
-
-
-@pytest.fixture
-def study(market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of it to work in."""
-    shutil.copytree(market, tmp_path / "study")
-    monkeypatch.chdir(tmp_path / "study")
-    return tmp_path / "study"
+from tests.market import bars_table
 
 
 def events(text: str) -> list[dict[str, Any]]:
@@ -173,7 +157,13 @@ def test_a_stage_named_twice_in_a_row_goes_on_and_epochs_are_one_stage() -> None
 
 
 def test_what_is_recorded_are_commands() -> None:
-    assert {command.name for command in app.registered_commands} >= RECORDED - {"verify"}
+    assert {command.name for command in app.registered_commands} >= RECORDED
+
+
+def test_the_docs_name_every_command_that_leaves_a_record() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    told = text.partition("in the store's folder: ")[2].partition(".")[0]
+    assert set(told.replace("\n", " ").split(", ")) == RECORDED
 
 
 def test_a_record_says_what_was_done_with_what(study: Path) -> None:

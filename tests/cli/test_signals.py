@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,22 +20,12 @@ from qts.errors import ExitCode
 from qts.pipeline import train as training
 from tests.cli.signalling import CONFIG as READ
 from tests.cli.signalling import SHOW, Striker
-from tests.market import CONFIG, write_market
 
 COMMANDS = [
     f"{prefix}{command.name}"
     for prefix, group in (("", app), *((f"{sub.name} ", sub.typer_instance) for sub in app.registered_groups))
     for command in group.registered_commands
 ]
-MORE = """
-[walk]
-step_days = 11
-
-[tune]
-trials = 2
-[tune.space]
-"train.lr" = { low = 1e-3, high = 1e-1, log = true }
-"""
 SMALL_STEPS = ["--set", "backtest.top_k=2", "--set", "backtest.n_drop=1"]
 ENDLESS = ["train", "--epochs", "100000", "--set", "train.patience=100000"]
 
@@ -84,22 +73,6 @@ WHEN = {
     "status": At(["status"], SHOW),
 }
 """Command → how it is caught at work. A new command needs a row."""
-
-
-@pytest.fixture(scope="module")
-def market(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A market with a finished run and its report."""
-    file = write_market(tmp_path_factory.mktemp("signals"), CONFIG + MORE)
-    assert run(["run", "--config", str(file), "-q", *SMALL_STEPS]) == 0
-    return file.parent
-
-
-@pytest.fixture
-def study(market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of it to work in."""
-    shutil.copytree(market, tmp_path / "study")
-    monkeypatch.chdir(tmp_path / "study")
-    return tmp_path / "study"
 
 
 def test_every_command_has_a_row() -> None:

@@ -1,7 +1,6 @@
 """`qts status`: rows for people, one object for monitoring, and a code where data is too old."""
 
 import json
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,26 +10,10 @@ import pytest
 from qts import clock
 from qts.cli.main import run
 from qts.errors import ExitCode
-from tests.market import DAYS, write_market
+from tests.market import DAYS
 
 LAST = str(DAYS[-1])
 """2024-03-30, a Saturday: this market trades on weekends."""
-
-
-@pytest.fixture(scope="module")
-def market(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A market with a finished run."""
-    file = write_market(tmp_path_factory.mktemp("status"))
-    assert run(["run", "--config", str(file), "-q"]) == 0
-    return file.parent
-
-
-@pytest.fixture
-def study(market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of it to work in."""
-    shutil.copytree(market, tmp_path / "study")
-    monkeypatch.chdir(tmp_path / "study")
-    return tmp_path / "study"
 
 
 def on(day: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +37,7 @@ def test_monitoring_gets_last_days_and_ages(
     assert found["last"] == {"bars": LAST, "factors": LAST, "predictions": None}
     assert found["age_days"] == {"bars": 3, "predictions": None}
     assert (found["pinned"], found["nightly"]) == (None, None)
-    assert {"bars", "factors/mine", "label"} <= {row["what"] for row in found["rows"]} | {"label"}
+    assert {"bars", "factors/mine", "labels", "log/run"} <= {row["what"] for row in found["rows"]}
 
 
 @pytest.mark.usefixtures("study")

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.crash.fork import Child, Ended, start
 from tests.crash.market import OTHER_LABEL, put_source
 from tests.crash.reading import open_then_read, read_over_and_over
 from tests.crash.scene import Scene, say_how
+from tests.forked import Child, Ended, start
 
 N_READERS = 5
 SLOW_READERS = (0, 1, 2)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from tests.crash.crowd import crowd
-from tests.crash.fork import Ended
 from tests.crash.full_disk import small_disk, why_no_small_disk
 from tests.crash.market import CASES, INGESTS, NOW
 from tests.crash.meddling import change_source, read_only
 from tests.crash.scene import Scene
 from tests.crash.strikes import clock_at, file_size_limit, signal_at
+from tests.forked import Ended
 
 ALL = tuple(CASES)
 
@@ -68,13 +68,16 @@ def _twice(scene: Scene) -> Ended:
     return _at_a_moment(signal.SIGKILL)(scene)
 
 
+_EARLY = frozenset({signal.SIGTERM, signal.SIGINT})
+"""A signal that comes before the program listens ends it by itself: to a shell that is the same exit code."""
+
 DISTURBANCES: dict[str, Disturbance] = {
     "killed at a moment": Disturbance(_at_a_moment(signal.SIGKILL), signals=frozenset({signal.SIGKILL}), weight=6),
     "killed at a file": Disturbance(_at_an_operation(signal.SIGKILL), signals=frozenset({signal.SIGKILL}), weight=8),
     "killed twice": Disturbance(_twice, signals=frozenset({signal.SIGKILL}), weight=2),
-    "terminated at a moment": Disturbance(_at_a_moment(signal.SIGTERM), codes=frozenset({0, 143})),
+    "terminated at a moment": Disturbance(_at_a_moment(signal.SIGTERM), codes=frozenset({0, 143}), signals=_EARLY),
     "terminated at a file": Disturbance(_at_an_operation(signal.SIGTERM), codes=frozenset({0, 143}), weight=2),
-    "interrupted at a moment": Disturbance(_at_a_moment(signal.SIGINT), codes=frozenset({0, 130})),
+    "interrupted at a moment": Disturbance(_at_a_moment(signal.SIGINT), codes=frozenset({0, 130}), signals=_EARLY),
     "interrupted at a file": Disturbance(_at_an_operation(signal.SIGINT), codes=frozenset({0, 130})),
     "file too large": Disturbance(_full_at_a_size, codes=frozenset({0, 1}), weight=3),
     "disk full": Disturbance(small_disk, codes=frozenset({0, 1}), weight=2, why_not=why_no_small_disk),

@@ -6,8 +6,8 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-from tests.crash.fork import Ended
 from tests.crash.scene import Scene
+from tests.forked import Ended
 
 _BLOCK = 4096
 

@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tests.market import DAYS, FACTOR_SET, bars_table
+from tests.market import DAYS, FACTOR_SET, LEARNING, bars_table
 
 NOW = datetime(2024, 3, 26, 20, 0, tzinfo=UTC)
 """When every command runs, unless the clock is what is disturbed."""
 
-CONFIG = """
+CONFIG = f"""
 [bars]
 path      = "bars"
 universe  = "universe.csv"
@@ -33,26 +33,10 @@ MIX = "Mean($volume, 5)/$volume"
 train = ["2024-01-08", "2024-02-18"]
 valid = ["2024-02-19", "2024-03-05"]
 test  = ["2024-03-06", "2024-03-18"]
-
-[window]
-step_len = 4
-
-[model]
-name        = "gru"
-hidden_size = 4
-num_layers  = 1
-
-[train]
-epochs     = 4
-lr         = 0.01
-batch_size = 32
-
-[eval]
-min_names = 3
-
+{LEARNING}
 [limits]
 threads = 1
-"""
+""".replace("epochs     = 2", "epochs     = 4")
 OTHER_LABEL = 'label.expr="Ref($close, -3)/Ref($close, -1) - 1"'
 OTHER_FACTORS = 'factors.custom={MOM = "$close/Ref($close, 7)", GAIN = "Max($close, 4)/$open"}'
 

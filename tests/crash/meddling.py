@@ -4,10 +4,10 @@ import os
 import time
 from pathlib import Path
 
-from tests.crash.fork import Ended
 from tests.crash.market import SOURCES
 from tests.crash.scene import Scene
 from tests.crash.strikes import without_privileges
+from tests.forked import Ended
 
 ANOTHER = {"first ingest": "late", "night": "another night", "restated": "late", "late rows": "restated"}
 """Case → the state of the bars whose file takes the place of its own."""

@@ -8,11 +8,11 @@ from random import Random
 from typing import Any
 
 from tests.crash.disturbances import DISTURBANCES, Disturbance
-from tests.crash.fork import Ended
 from tests.crash.market import put_source
 from tests.crash.reading import look
 from tests.crash.scene import Scene, Theatre, say_how
 from tests.crash.tree import differences, leftovers, tree_of
+from tests.forked import Ended
 
 _NEVER_SAID = re.compile(r"Traceback \(most recent|\bunexpected \w+:|Fatal Python error|\[Errno")
 _SHOWN = 8

@@ -9,11 +9,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.crash.fork import Child, Ended, ask, qts, start
 from tests.crash.market import BASES, CASES, NOW, Case, put_source, write_sources, write_study
 from tests.crash.reading import look
 from tests.crash.strikes import Before, clock_at, counting, together
 from tests.crash.tree import tree_of
+from tests.forked import Child, Ended, ask, qts, start
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ _EPOCH_DURATIONS = {
 def tree_of(folder: Path) -> dict[str, str]:
     """Return path → hash of each file of a study besides its sources, and of each folder; leftovers are among them."""
     found = {}
-    for root in (folder / ".qts", folder / "runs"):
+    for root in (folder / ".qts", folder / "runs", folder / "predictions"):
         for path in sorted(root.rglob("*")):
             name = path.relative_to(folder).as_posix()
             if not LEFT_OUT.search(name):

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from qts.expr.lookback import crosses, span_of
 from qts.expr.operators import Span
 from qts.expr.parse import parse
-from qts.expr.sql import compile_select, quote_name
+from qts.expr.quote import quote_name
+from qts.expr.sql import compile_select
 from tests.small_panel import ROWS, Cells, bars_table, cells, compute, open_panel
 
 Values = Sequence[float | None]

@@ -200,4 +200,4 @@ def test_other_names_of_operators_are_listed_with_them() -> None:
     assert about["Mean"].endswith("; also TsMean")
     assert "Delay" in about["Ref"]
     assert describe_operator("TsMean") == describe_operator("Mean")
-    assert describe_operator("Delay")[1]["wants"] == "a whole number of rows, not ahead"
+    assert describe_operator("Delay")[1]["wants"] == "a whole number of rows up to 1,000,000, not ahead"

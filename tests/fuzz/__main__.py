@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.forked import preload
 from tests.fuzz.case import CORPUS
+from tests.fuzz.copied import Copy
 from tests.fuzz.fuzz import Campaign
 from tests.fuzz.judge import Verdict
 from tests.fuzz.sound import write_sound
@@ -34,8 +35,9 @@ def main() -> int:
         del os.environ[name]
     preload()
     with tempfile.TemporaryDirectory(prefix="qts-fuzz-") as folder:
-        campaign = Campaign(Path(folder) / "sound", Path(folder) / "case", lambda verdict: _tell(verdict, asked.tell))
-        write_sound(campaign.sound)
+        sound = Path(folder) / "sound"
+        write_sound(sound)
+        campaign = Campaign(Copy(sound, Path(folder) / "case"), lambda verdict: _tell(verdict, asked.tell))
         if not asked.no_corpus:
             campaign.replay()
         campaign.draw(asked.cases, asked.seed, asked.target)

@@ -8,6 +8,7 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,9 @@ def do_all(case: Case, study: Path, outside: Path) -> None:
     for deed in case.deeds:
         name, path, *arguments = filled(deed, outside)
         file = next(iter(sorted(study.glob(path))), study / path) if "*" in path else study / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        DEEDS[name](file, *arguments)
+        with suppress(OSError):  # an earlier deed may have put something in the way
+            file.parent.mkdir(parents=True, exist_ok=True)
+            DEEDS[name](file, *arguments)
 
 
 def filled(deed: Deed, outside: Path) -> list[Any]:

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from tests.fuzz.case import Case, read_corpus
+from tests.fuzz.copied import Copy
 from tests.fuzz.judge import Verdict, judge
 from tests.fuzz.targets import TARGETS, Target
 
@@ -16,10 +16,9 @@ TRIES = 25
 
 @dataclass
 class Campaign:
-    """A sound study, and what came of the cases so far."""
+    """A copy of the sound study, and what came of the cases so far."""
 
-    sound: Path
-    scratch: Path
+    copy: Copy
     tell: Callable[[Verdict], None]
     verdicts: list[Verdict] = field(default_factory=list)
 
@@ -46,7 +45,7 @@ class Campaign:
         take()
 
     def _take(self, case: Case) -> None:
-        verdict = judge(case, self.sound, self.scratch)
+        verdict = judge(case, self.copy)
         self.verdicts.append(verdict)
         self.tell(verdict)
 
@@ -63,7 +62,7 @@ class Campaign:
         tries = TRIES if verdict.outcome.seconds < 3 else 3
         for _ in range(tries):
             for smaller in _smaller(verdict.case):
-                tried = judge(smaller, self.sound, self.scratch)
+                tried = judge(smaller, self.copy)
                 if tried.signature == verdict.signature:
                     verdict = tried
                     break

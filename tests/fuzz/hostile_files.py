@@ -24,7 +24,7 @@ _JSON = (".qts/manifest.json", ".qts/windows/*/meta.json", "runs/*-gru-*/run.jso
 "runs/pinned.json",
          "predictions/manifest.json")  # fmt: skip
 _FOLDERS = (".qts/bars", ".qts/calendar", ".qts/factors", ".qts/factors/three", ".qts/labels", ".qts/windows", ".qts/universes",
-            ".qts/.staging", ".qts/.previous", ".qts/.lock", "runs/latest", "runs/*-gru-*", "predictions",
+            ".qts/.staging", ".qts/.previous", ".qts/.lock", "runs/latest", "runs/*-gru-*",
             ".qts/benchmark")  # fmt: skip
 
 

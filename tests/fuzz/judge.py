@@ -1,18 +1,15 @@
 """What qts owes whoever gives it bad input, as a table of faults; and one case run and judged."""
 
-import hashlib
 import json
-import os
 import re
-import shutil
-import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from qts.errors import ExitCode
-from tests.forked import Outcome, run_forked
+from tests.forked import Ended, run_forked
 from tests.fuzz.case import Case
+from tests.fuzz.copied import Copy, Digests, digests
 from tests.fuzz.deeds import do_all, filled
 
 SECONDS = 30.0
@@ -25,15 +22,13 @@ COMMITS = ("nightly", "run")
 NOT_DATA = (".qts/log", ".qts/.lock", "predictions/.lock")
 """What of a store says who works on it, not what it holds."""
 
-Digests = dict[str, str]
-
 
 @dataclass(frozen=True)
 class Verdict:
     """How a case ended, and what of it is a fault; none if it is sound."""
 
     case: Case
-    outcome: Outcome
+    outcome: Ended
     faults: tuple[str, ...]
 
     @property
@@ -42,29 +37,12 @@ class Verdict:
         return tuple(re.sub(r"0x[0-9a-f]+|\d+|'[^']*'|\"[^\"]*\"|/\S+", "_", fault)[:160] for fault in self.faults)
 
 
-def digests(folder: Path) -> Digests:
-    """Return path → what is there, of all under a folder; what is no file is named by its kind."""
-    found = {}
-    for holder, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            path = Path(holder, name)
-            found[str(path.relative_to(folder))] = _digest(path)
-    return found
-
-
-def _digest(path: Path) -> str:
-    mode = path.lstat().st_mode
-    if stat.S_ISLNK(mode):
-        return f"link to {path.readlink()}"
-    return hashlib.md5(path.read_bytes()).hexdigest() if stat.S_ISREG(mode) else str(stat.S_IFMT(mode))  # noqa: S324 - to compare
-
-
 @dataclass(frozen=True)
 class _Seen:
     """A case as the faults look at it."""
 
     command: str
-    outcome: Outcome
+    outcome: Ended
     before: Mapping[str, Digests]
     after: Mapping[str, Digests]
 
@@ -92,6 +70,8 @@ def _says_nothing(seen: _Seen) -> str | None:
     if seen.outcome.code == ExitCode.DONE or seen.outcome.code not in CODES:
         return None
     lines = seen.outcome.err.splitlines()
+    if not seen.command and lines[0].startswith("Usage:"):
+        return None
     errors = [line for line in lines if line.startswith("error: ")]
     if not errors:
         return "no error line"
@@ -129,13 +109,13 @@ FAULTS: tuple[Callable[[_Seen], str | None], ...] = (
 """Each says what is wrong, or None."""
 
 
-def judge(case: Case, sound: Path, scratch: Path) -> Verdict:
-    """Run a case on a copy of the sound study under `scratch`, and judge it."""
-    shutil.rmtree(scratch, ignore_errors=True)
+def judge(case: Case, copy: Copy) -> Verdict:
+    """Run a case on a copy of the sound study, and judge it."""
+    copy.mend()
+    scratch = copy.folder
     study, outside, seen = scratch / "study", scratch / "outside", scratch.with_name("seen.json")
-    shutil.copytree(sound / "study", study, symlinks=True)
-    shutil.copytree(sound / "outside", outside)
     seen.unlink(missing_ok=True)
+    _look(scratch)  # once here, for all forks
 
     def before() -> None:
         do_all(case, study, outside)

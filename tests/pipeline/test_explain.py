@@ -16,7 +16,7 @@ from qts.pipeline.ingest import ingest
 from qts.pipeline.predict import predict_run
 from qts.pipeline.train import train_run
 from qts.progress import SilentProgress
-from qts.store.write import write_table
+from qts.store.atomic import write_table
 from tests.market import CONFIG, write_market
 
 Captured = pytest.CaptureFixture[str]

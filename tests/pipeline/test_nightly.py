@@ -1,147 +1,29 @@
 """Night after night: what is published is what one run over everything would score, and every change of it is told."""
 
 import json
-import shutil
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import pytest
 
 from qts import clock
-from qts.cli.main import run as qts
-from qts.config import load_config
 from qts.pipeline import night_work
-from qts.pipeline.predict import predict_run
-from qts.predictions import Book, read_book
-from qts.progress import SilentProgress
-from tests.market import CONFIG, bars_table, write_market
-
-TEST = CONFIG.replace('test  = ["2024-03-06", "2024-03-26"]', 'test  = ["2024-03-06", "2024-03-14"]')
-FIRST, LAST = date(2024, 3, 18), date(2024, 3, 28)
-"""First and last night; the market trades every day."""
-
-
-Change = Callable[[pa.Table], pa.Table]
-
-
-@dataclass
-class Market:
-    """A study whose bars come a day a night."""
-
-    folder: Path
-    capture: pytest.CaptureFixture[str] | None
-    bars: pa.Table = field(default_factory=bars_table)
-
-    def reveal(self, day: date, change: Change | None = None) -> None:
-        """Deliver the bars up to a day."""
-        known = self.bars.filter(pc.less_equal(self.bars["datetime"], pa.scalar(day, pa.date32())))
-        pq.write_table(change(known) if change else known, self.folder / "bars.parquet")
-
-    def __call__(self, *line: str) -> tuple[int, str, str]:
-        """Run a command; return its exit code and what it wrote to stdout and stderr."""
-        if self.capture:
-            self.capture.readouterr()
-        code = qts([*line, "--config", str(self.folder / "qts.toml")])
-        return code, *(self.capture.readouterr() if self.capture else ("", ""))
-
-    def night(self, *line: str) -> dict[str, Any]:
-        """Run a night that must succeed."""
-        code, out, err = self("nightly", "--json", *line)
-        assert code == 0, err
-        return json.loads(out)
-
-    def book(self) -> Book:
-        """Return what is published."""
-        found = read_book(self.folder / "predictions")
-        assert found is not None
-        return found
-
-    def published(self) -> dict[tuple[str, date], float]:
-        """Return the present scores."""
-        return {(row["instrument"], row["datetime"]): row["score"] for row in self.book().scores().to_pylist()}
-
-    def one_run(self, first: date = FIRST) -> dict[tuple[str, date], float]:
-        """Score the days from the first night on at once, in a store made of everything at once."""
-        fresh = self.folder.parent / "fresh"
-        shutil.rmtree(fresh, ignore_errors=True)
-        shutil.copytree(self.folder, fresh, ignore=shutil.ignore_patterns(".qts", "predictions"))
-        loaded = load_config(fresh / "qts.toml")
-        assert qts(["ingest", "-q", "--config", str(fresh / "qts.toml")]) == 0
-        table = predict_run(loaded, SilentProgress(), run=self.pinned(), first=first).scores
-        return {(row["instrument"], row["datetime"]): row["score"] for row in table.to_pylist()}
-
-    def pinned(self) -> str:
-        """Return the pinned run's name."""
-        return json.loads((self.folder / "runs/pinned.json").read_text())["run"]
-
-    def train(self, *line: str) -> None:
-        """Train and pin a run with the bars until the first night."""
-        self.reveal(FIRST - timedelta(1))
-        assert self("ingest")[0] == 0
-        assert self("train", *line)[0] == 0
-        name = (self.folder / "runs/latest").read_text().strip()
-        assert self("runs", "pin", name)[0] == 0
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study with a pinned run, before the first night."""
-    study = tmp_path_factory.mktemp("trained")
-    write_market(study, TEST)
-    Market(study, None).train()
-    return study
-
-
-@pytest.fixture
-def market(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Market:
-    shutil.copytree(trained, tmp_path / "study")
-    return Market(tmp_path / "study", capsys)
-
-
-def nights(first: date = FIRST, last: date = LAST) -> list[date]:
-    return [first + timedelta(at) for at in range((last - first).days + 1)]
-
-
-def as_it_is(bars: pa.Table) -> pa.Table:
-    return bars
-
-
-def scaled(name: str, day: date, by: float) -> Change:
-    """Return a correction: another close of a name on a day, with the high and low to fit."""
-
-    def change(bars: pa.Table) -> pa.Table:
-        rows = [
-            row | {"close": row["close"] * by, "high": row["high"] * 2, "low": row["low"] / 2}
-            if (row["instrument"], row["datetime"]) == (name, day)
-            else row
-            for row in bars.to_pylist()
-        ]
-        return pa.Table.from_pylist(rows, schema=bars.schema)
-
-    return change
-
-
-def without(*keys: tuple[str, date]) -> Change:
-    def change(bars: pa.Table) -> pa.Table:
-        kept = [(row["instrument"], row["datetime"]) not in keys for row in bars.to_pylist()]
-        return bars.filter(pa.array(kept))
-
-    return change
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    files = (file for file in sorted(folder.rglob("*")) if file.is_file() and not file.name.startswith(".lock"))
-    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
-
-
-GATS = ("--model", "gats", "--set", "model.hidden_size=4", "--set", "model.num_layers=1", "--set", "model.dropout=0.0")
+from qts.predictions import read_book
+from tests.market import write_market
+from tests.pipeline.night_market import (
+    FIRST,
+    GATS,
+    TEST,
+    Market,
+    as_it_is,
+    nights,
+    scaled,
+    tree,
+    without,
+)
 
 
 @pytest.mark.parametrize("model", [(), GATS], ids=["gru", "gats"])
@@ -181,6 +63,14 @@ def test_a_second_run_the_same_night_changes_no_byte(market: Market) -> None:
     again = market.night()
     assert again["up_to_date"]
     assert tree(market.folder / "predictions") == before
+
+
+def test_published_scores_can_be_queried_before_one_was_ever_corrected(market: Market) -> None:
+    market.reveal(FIRST)
+    market.night()
+    code, out, err = market("query", "select count(*) as n from superseded", "--format", "csv")
+    assert (code, out) == (0, "n\n0\n"), err
+    assert market("query", "select count(*) as n from predictions", "--format", "csv")[1] == "n\n8\n"
 
 
 def test_the_first_night_scores_the_last_day_and_since_reaches_back(market: Market) -> None:

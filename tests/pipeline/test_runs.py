@@ -18,7 +18,7 @@ from qts.pipeline.runs import list_runs, show_run
 from qts.pipeline.side_by_side import report_side_by_side
 from qts.pipeline.train import train_run
 from qts.progress import SilentProgress
-from qts.store.write import write_table
+from qts.store.atomic import write_table
 from qts.training.checkpoint import MODEL, Run
 from tests.market import CONFIG, write_market
 

@@ -12,10 +12,10 @@ from qts.pipeline.query import query
 from qts.pipeline.window import window_folder
 from qts.progress import SilentProgress
 from qts.store import StoreWriter, open_store
+from qts.store.atomic import replace_file
 from qts.store.confined import confined, is_name, link_out
 from qts.store.engine import connect
 from qts.store.lock import only_writer
-from qts.store.write import replace_file
 from tests.market import write_market
 
 OUTSIDE = [

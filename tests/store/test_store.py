@@ -19,6 +19,7 @@ from qts.errors import InputError, LockHeldError, QtsError, StoreError
 from qts.pipeline.ingest import ingest
 from qts.progress import SilentProgress
 from qts.store import StoreWriter, open_store
+from qts.store.read import _places
 from tests.market import write_market
 
 
@@ -262,3 +263,10 @@ def test_a_benchmark_of_many_instruments_needs_the_name_of_one(loaded: LoadedCon
     named = change(loaded, "bars.benchmark=bars.parquet", "bars.benchmark_instrument=I4")
     store = ingest(named, SilentProgress()).store
     assert set(pq.ParquetDataset(store / "benchmark").read()["instrument"].to_pylist()) == {"I4"}
+
+
+@pytest.mark.parametrize("day", ["2024-01-03", "2023-12-31", "2024-02-01"], ids=["between", "before", "after"])
+def test_a_day_that_the_calendar_lacks_is_damage(day: str) -> None:
+    calendar = np.array(["2024-01-02", "2024-01-04", "2024-01-05"], dtype="datetime64[D]")
+    with pytest.raises(StoreError, match="days that its calendar lacks"):
+        _places(calendar, np.array(["2024-01-04", day], dtype="datetime64[D]"))

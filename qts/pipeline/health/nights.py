@@ -1,10 +1,9 @@
 """What tonight needs: the pinned run as it was, and a last night that went well."""
 
-import json
 from collections.abc import Iterator
 
 from qts.errors import StoreError
-from qts.pipeline.command_record import read_command_record
+from qts.pipeline.command_record import read_command_record, say_how_it_ended
 from qts.pipeline.health.finding import Finding, Place
 from qts.pipeline.pinned import PINNED, read_pin
 from qts.pipeline.predict import weights_print
@@ -36,11 +35,11 @@ def check_last_night(place: Place) -> Iterator[Finding]:
     found = read_command_record(place.loaded.path(place.loaded.config.store.path), "nightly") if place.loaded else None
     if found is None:
         return
-    ended = f"ended {found.get('ended')} with {found['code']}"
+    ended = say_how_it_ended(found)
     if found["code"] == 0:
         yield Finding("last night", ended)
         return
-    error = found.get("error") if isinstance(found.get("error"), dict) else {}
-    told = {name: str(value) for name, value in json.loads(json.dumps(error)).items() if value}
-    hint = told.get("hint", "run qts nightly by hand and see")
-    yield Finding("last night", f"{ended}: {told.get('message', 'no message')}", "careful", hint)
+    error = found.get("error")
+    told = error if isinstance(error, dict) else {}
+    hint = str(told.get("hint") or "run qts nightly by hand and see")
+    yield Finding("last night", f"{ended}: {told.get('message') or 'no message'}", "careful", hint)

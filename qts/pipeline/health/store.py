@@ -1,18 +1,17 @@
 """What lies in the store and beside it: what is missing, what nobody needs, and who writes."""
 
-import json
-import os
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from qts import clock
 from qts.errors import NoStoreError, StoreError
 from qts.pipeline.health.finding import Finding, Place, gib
-from qts.pipeline.status import present_windows, size_of
+from qts.pipeline.status import present_windows
+from qts.plain_file import size_of
 from qts.store import open_store
-from qts.store.lock import HOLDER
-from qts.store.retired import PREVIOUS
+from qts.store.atomic import is_alive
+from qts.store.lock import holder_of
+from qts.store.retired import PREVIOUS, SHARE_OF_STORE
 from qts.store.write import STAGING
 
 MANY_PARTS = 100
@@ -61,7 +60,7 @@ def check_previous(place: Place) -> Iterator[Finding]:
     """Say what readers of older commits still take."""
     size = size_of(place.folder / PREVIOUS) if place.store else 0
     if size:
-        is_much = size > 2 * place.n_bytes
+        is_much = size > SHARE_OF_STORE * place.n_bytes
         hint = (
             f"the next commit of qts ingest removes it; if no command is at work, {place.folder / PREVIOUS} may go"
             if is_much
@@ -90,38 +89,18 @@ def check_writers(place: Place) -> Iterator[Finding]:
     places = place.loaded.config.store
     runs = place.loaded.path(places.runs)
     folders = [place.loaded.path(places.path), place.loaded.path(places.predictions), *sorted(runs.glob("*"))]
-    alive = [line for folder in folders if (line := _holder(folder))]
-    for line in alive:
-        yield Finding("writer", line)
-    if not alive:
+    found = [(folder, holder) for folder in folders if (holder := holder_of(folder)) and is_alive(holder.pid)]
+    for folder, holder in found:
+        yield Finding("writer", f"process {holder.pid} ({holder.command}) writes to {folder} since {holder.since}")
+    if not found:
         yield from _leftovers([folder for folder in (*folders[:2], runs) if folder.is_dir()])
-
-
-def _holder(folder: Path) -> str | None:
-    """Return who holds a folder's lock, if that process lives."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        told = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
-        pid = int(told["pid"])
-        if _is_alive(pid):
-            return f"process {pid} ({told['command']}) writes to {folder} since {told['since']}"
-    return None
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return pid > 0
 
 
 def _leftovers(folders: list[Path]) -> Iterator[Finding]:
     found = [path for folder in folders for path in folder.rglob("*.tmp") if STAGING not in path.parts]
     found += [path for folder in folders if (path := folder / STAGING).is_dir()]
     if found:
-        size = sum(size_of(path) if path.is_dir() else path.stat().st_size for path in found)
+        size = sum(map(size_of, found))
         hint = "they do no harm: the next writer sweeps them"
         yield Finding("leftovers", f"{len(found)} of killed writers, {gib(size)}, as {found[0]}", "careful", hint)
 

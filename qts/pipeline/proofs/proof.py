@@ -1,7 +1,8 @@
 """What a proof is: one claim, compared value by value, with the first failing example in words."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,14 +73,20 @@ class Tally:
         self._seconds = 0.0
 
     def pause(self) -> None:
-        """Stop the clock; the next comparison does not start it, `go_on` does."""
+        """Stop the clock; it runs again while the tally is `running`."""
         if self._since is not None:
             self._seconds += time.perf_counter() - self._since
             self._since = None
 
-    def go_on(self) -> None:
-        """Start the clock again."""
-        self._since = time.perf_counter()
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Let the clock run for the block, and no longer."""
+        if self._since is None:
+            self._since = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.pause()
 
     def fact(self, say: str, *, holds: bool) -> None:
         """Count one fact; `say` tells what is wrong if it does not hold."""

@@ -1,6 +1,7 @@
 """A score is a function of weights and of data up to its day: whatever is asked beside it, it has the same bits."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -77,7 +78,7 @@ class ScoresInvariant:
         n_pairs = -(-self.case.n_pairs // max(len(days), 1))
         for day in days:
             try:
-                with _Running(self.tallies["kept"]):
+                with self.tallies["kept"].running():
                     asked = self._ask(day, n_pairs)
             except StoreError:
                 raise
@@ -151,15 +152,15 @@ class ScoresInvariant:
         def compare(name: str, scores: np.ndarray, tolerance: float = 0.0) -> None:
             self.tallies[name].equal(scores, asked.scores, lambda at: f"{names[at]} on {asked.day}", tolerance)
 
-        with _Running(self.tallies["range"]):
+        with self.tallies["range"].running():
             compare("range", self._in_another_range(asked))
         if not self.takes_days:
-            with _Running(self.tallies["batch"]):
+            with self.tallies["batch"].running():
                 compare("batch", self._scores(asked.held, batch_size=OTHER_BATCH_SIZE)[asked.drawn])
-        with _Running(self.tallies["threads"]), _Threads(_other_threads()):
+        with self.tallies["threads"].running(), _on_threads(_other_threads()):
             compare("threads", self._scores(asked.held)[asked.drawn])
         if torch.cuda.is_available():
-            with _Running(self.tallies["gpu"]):
+            with self.tallies["gpu"].running():
                 held = hold(asked.held.dataset, torch.device("cuda"), scale_of(self.run.record))
                 compare("gpu", self._scores(held)[asked.drawn], DEVICE_TOLERANCE)
 
@@ -172,7 +173,7 @@ class ScoresInvariant:
     def _compare_known(self, name: str, asked: Asked, known: pa.Table) -> None:
         """Compare drawn pairs with scores that lie on disk; a pair that has none there counts as failed."""
         tally = self.tallies[name]
-        with _Running(tally):
+        with tally.running():
             rows = known.filter(pc.equal(known[DATETIME], pa.scalar(asked.day, known.schema.field(DATETIME).type)))
             if not rows.num_rows:
                 return
@@ -203,31 +204,15 @@ class ScoresInvariant:
         return np.array([np.nan if place is None else scores[place] for place in there], dtype=np.float32)
 
 
-class _Running:
-    """Lets a tally's clock run for a while."""
-
-    def __init__(self, tally: Tally) -> None:
-        self.tally = tally
-
-    def __enter__(self) -> None:
-        self.tally.go_on()
-
-    def __exit__(self, *_: object) -> None:
-        self.tally.pause()
-
-
-class _Threads:
-    """Has torch work on another number of threads for a while."""
-
-    def __init__(self, n_threads: int) -> None:
-        self.n_threads = n_threads
-
-    def __enter__(self) -> None:
-        self.before = torch.get_num_threads()
-        torch.set_num_threads(self.n_threads)
-
-    def __exit__(self, *_: object) -> None:
-        torch.set_num_threads(self.before)
+@contextmanager
+def _on_threads(n_threads: int) -> Iterator[None]:
+    """Have torch work on another number of threads for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _other_threads() -> int:

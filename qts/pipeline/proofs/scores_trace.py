@@ -1,6 +1,5 @@
 """Every published score traces to what it was made of: run, weights, features, window, data; and none was lost."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,12 +10,12 @@ import pyarrow.parquet as pq
 
 from qts.columns import DATETIME, INSTRUMENT
 from qts.errors import QtsError
-from qts.pipeline.night_plan import synced_with
-from qts.pipeline.night_work import features_print
+from qts.pipeline.night_plan import features_print, synced_with
 from qts.pipeline.predict import DATA_KEY, PREDICTIONS, data_print, weights_print
 from qts.pipeline.proofs.proof import NO_RUN, Case, Proof, Tally
 from qts.pipeline.run_record import runs_folder
 from qts.predictions import Book, Lineage
+from qts.store.checksum import digest_of
 from qts.training.checkpoint import Run, open_run
 
 NAME = "every score traces"
@@ -172,7 +171,7 @@ def _files_are_whole(tally: Tally, _case: Case, book: Book) -> None:
     parts = book.manifest.parts()
     for part, file in zip(parts, book.files(parts), strict=True):
         try:
-            digest = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+            digest = digest_of(Path(file))
         except OSError as error:
             tally.fact(f"{part.path} cannot be read: {error.strerror}", holds=False)
             continue

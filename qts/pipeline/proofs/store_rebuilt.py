@@ -18,7 +18,7 @@ from qts.expr.lookback import crosses
 from qts.expr.nodes import Node
 from qts.expr.parse import parse
 from qts.expr.plan import is_streamable
-from qts.expr.sql import quote_name, quote_text
+from qts.expr.quote import quote_name
 from qts.pipeline.forecast import Forecast
 from qts.pipeline.ingest import forecast_ingest, temp_folder
 from qts.pipeline.proofs.proof import Case, Proof, Tally
@@ -105,9 +105,7 @@ def _survey(case: Case) -> tuple[Proof, Forecast | None]:
         tally.fact(f"it cannot be proved, for the source cannot be read: {error}", holds=False)
         return tally.done(), None
     if found.is_fresh:
-        tally.fact(
-            "an ingest would take in everything anew: other settings, versions, days, or most names", holds=False
-        )
+        tally.fact(TAKEN_IN_ANEW, holds=False)
         return tally.done(), found
     changed = [(name, state) for state in ("restated", "new", "gone") for name in getattr(found, state)]
     examples = ", ".join(f"{name} is {state}" for name, state in changed[:3])
@@ -124,11 +122,7 @@ def _stored_rows(store: Store) -> str:
     manifest = store.manifest
     columns = ", ".join(map(quote_name, (INSTRUMENT, DATETIME, *manifest.fields, *manifest.groups)))
     datasets = [manifest.bars, *([manifest.quarantine] if manifest.quarantine else [])]
-    return " UNION ALL ".join(f"SELECT {columns} FROM {_relation(store, dataset)}" for dataset in datasets)
-
-
-def _relation(store: Store, dataset: Dataset) -> str:
-    return f"read_parquet([{', '.join(map(quote_text, store.files(dataset)))}])"
+    return " UNION ALL ".join(f"SELECT {columns} FROM {store.relation(dataset)}" for dataset in datasets)
 
 
 def _bars_as_taken_in(case: Case, connection: duckdb.DuckDBPyConnection, forecast: Forecast | None) -> Proof:
@@ -140,7 +134,7 @@ def _bars_as_taken_in(case: Case, connection: duckdb.DuckDBPyConnection, forecas
     try:
         see(connection, BarsSelect(_stored_rows(case.store), manifest.fields, manifest.groups))
         sums = "n_rows, mixed, total"
-        known = _relation(case.store, manifest.instruments)
+        known = case.store.relation(manifest.instruments)
         rows = connection.execute(
             f"SELECT {INSTRUMENT}, (s.n_rows, s.mixed, s.total) IS DISTINCT FROM (k.n_rows, k.mixed, k.total) "
             f"FROM (SELECT {INSTRUMENT}, {sums} FROM seen) AS s FULL JOIN {known} AS k USING ({INSTRUMENT}) ORDER BY 1"
@@ -168,9 +162,7 @@ def _bars_of_source(
     try:
         make_raw(connection, config, path)
         select = bars_select(connection, config, str(path))
-        last = (
-            f"SELECT {INSTRUMENT}, last AS known_until FROM {_relation(case.store, manifest.instruments)} WHERE {own}"
-        )
+        last = f"SELECT {INSTRUMENT}, last AS known_until FROM {case.store.relation(manifest.instruments)} WHERE {own}"
         connection.execute(
             f"CREATE TABLE of_source AS SELECT {columns} FROM ({select.sql}) JOIN ({last}) USING ({INSTRUMENT}) "
             f"WHERE {own} AND {DATETIME} <= known_until"
@@ -213,9 +205,8 @@ def _computed_again(case: Case, folder: Path, instruments: list[str]) -> Iterato
         names = list(dataset.expressions) + ([HAS_BAR] if dataset is manifest.label else [])
         for at in range(0, len(names), COLUMNS_AT_ONCE):
             some = names[at : at + COLUMNS_AT_ONCE]
-            exact.go_on()
-            _compare_columns(exact, rounded, (again, case.store), some, nodes, chosen or instruments)
-            exact.pause()
+            with exact.running():
+                _compare_columns(exact, rounded, (again, case.store), some, nodes, chosen or instruments)
     yield exact.done()
     if rounded.n_checked:
         yield rounded.done()

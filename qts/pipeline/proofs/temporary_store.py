@@ -63,9 +63,7 @@ def _read(file: str, columns: list[str], kept: pc.Expression) -> pa.Table:
         raise StoreError(f"{file} is damaged: {reason}", hint="delete it, then run: qts ingest") from error
 
 
-def make_store(
-    loaded: LoadedConfig, folder: Path, extract: Extract, members: pa.Table | None = None
-) -> Store:  # fmt: skip
+def make_store(loaded: LoadedConfig, folder: Path, extract: Extract, members: pa.Table | None = None) -> Store:
     """Return a store of an extract's bars in a new folder; `members` are instrument, start and end of a universe.
 
     Whatever the bars are, the data gate lets them in: what was perturbed is no market's.
