@@ -39,3 +39,30 @@ class SilentProgress:
 
     def warn(self, text: str) -> None:
         """Do nothing."""
+
+
+class PassedOn:
+    """Passes everything on to another watcher; what is to be otherwise a subclass says."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """Pass it on."""
+        self.progress.stage(name, total)
+
+    def advance(self, steps: int = 1) -> None:
+        """Pass it on."""
+        self.progress.advance(steps)
+
+    def count(self, *, rows: int = 0, n_bytes: int = 0) -> None:
+        """Pass it on."""
+        self.progress.count(rows=rows, n_bytes=n_bytes)
+
+    def note(self, text: str) -> None:
+        """Pass it on."""
+        self.progress.note(text)
+
+    def warn(self, text: str) -> None:
+        """Pass it on."""
+        self.progress.warn(text)

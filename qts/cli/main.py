@@ -1,8 +1,10 @@
 """The program: all commands, and the one place where a failure becomes a message and an exit code."""
 
+import atexit
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any, NoReturn
 
@@ -24,10 +26,20 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the program and exit with the code of what happened."""
     _open_closed_streams()
-    code = int(run(list(sys.argv[1:] if arguments is None else arguments)))
-    if signals.has_timed_out():  # threads that are deep in native code would hold up the end
-        os._exit(code)
-    sys.exit(code)
+    _end(int(run(list(sys.argv[1:] if arguments is None else arguments))))
+
+
+def _end(code: int) -> NoReturn:
+    """End the process at once: to take the libraries apart takes half a second, and nobody needs them any more.
+
+    After a time limit not even their own last wishes are heard: threads deep in native code would hold up the end.
+    """
+    if not signals.has_timed_out():
+        atexit._run_exitfuncs()  # noqa: SLF001 - there is no other way to have them run
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def run(arguments: list[str]) -> int:

@@ -21,6 +21,9 @@ FilePath = Annotated[Path, BeforeValidator(_to_path)]
 OpenTables = Annotated[tuple[OpenTable, ...], BeforeValidator(to_tuple)]
 """A list of tables, each with a name."""
 
+Seed = Annotated[int, Field(ge=0, le=2**62)]
+"""A number that every generator takes."""
+
 Days = Annotated[tuple[PositiveInt, ...], BeforeValidator(to_tuple)]
 """Numbers of days."""
 
@@ -249,7 +252,7 @@ class TrainConfig(Table):
     """Each gradient element is clipped to ± this; 0: not at all."""
     clip_norm: Annotated[float, Field(ge=0)] = 0.0
     """The length of the whole gradient is clipped to this; 0: not at all."""
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
     """Seed of the initial weights and of the order of samples."""
     init_from: str | None = None
     """A run, or a file of weights, to start from; every weight of the same name and shape is taken over."""
@@ -275,7 +278,7 @@ class TuneConfig(Table):
     """Trials at most. None: 20; with `grid` all there are."""
     metric: Literal["loss", "ic", "rank_ic"] = "rank_ic"
     """What trials are compared by: the figure of the valid segment at the epoch a trial's training chose."""
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
     """Seed of the draws; the trainings have that of `[train]`."""
     prune: bool = False
     """Stop a trial whose best epoch is behind the median that five finished trials or more had at the same epoch."""
@@ -310,7 +313,7 @@ class EvalConfig(Table):
     """Share of the rows with a label that may be without a score; above it the evaluation fails, once the report is written."""
     bootstrap: NonNegativeInt = 1000
     """Draws of whole blocks of days for an interval; 0: none."""
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
     """Seed of those draws."""
 
 

@@ -1,6 +1,7 @@
 """One night: what is new is ingested, scored with the pinned run, published, and what has matured is judged."""
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
@@ -15,7 +16,7 @@ from qts.pipeline.age import refuse_old
 from qts.pipeline.ingest import IngestResult, ingest
 from qts.pipeline.pinned import read_pin
 from qts.predictions import read_book
-from qts.progress import Progress
+from qts.progress import PassedOn, Progress
 from qts.store import open_store
 from qts.store.lock import only_writer
 
@@ -69,6 +70,20 @@ class NightlyResult:
         }  # fmt: skip
 
 
+class _Meanwhile(PassedOn):
+    """Begins other work once the engine computes factors: before that it would only stand in the way of ours."""
+
+    def __init__(self, progress: Progress, begin: Callable[[], object]) -> None:
+        super().__init__(progress)
+        self.begin = begin
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """Pass it on; the stage of a known length is the engine's."""
+        super().stage(name, total)
+        if total is not None and name.startswith("compute factors"):
+            self.begin()
+
+
 def nightly(
     loaded: LoadedConfig, progress: Progress, *, wait_seconds: float = 0, max_age: int | None = None
 ) -> NightlyResult:
@@ -81,11 +96,11 @@ def nightly(
     started = time.perf_counter()
     folder = loaded.path(loaded.config.store.predictions)
     with ThreadPoolExecutor(1) as aside:
-        aside.submit(import_module, "torch")  # it takes a second, in which the bars are read
         pin = read_pin(loaded)
         busy, hint = f"another night is at work on {folder}", "wait for it, or use --wait SECONDS"
         with only_writer(folder, busy, wait_seconds=wait_seconds, hint=hint, config_key="[store] predictions"):
-            stored = ingest(loaded, progress, wait_seconds=wait_seconds)
+            watched = _Meanwhile(progress, lambda: aside.submit(import_module, "torch"))
+            stored = ingest(loaded, watched, wait_seconds=wait_seconds)
             store = open_store(stored.store)
             refuse_old(store.manifest.last, max_age, store.calendar(), "the bars")
             from qts.pipeline.night_work import NightWork  # noqa: PLC0415 - torch, which is being loaded

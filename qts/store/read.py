@@ -105,17 +105,29 @@ class Store:
             high = np.searchsorted(calendar, np.datetime64(last, "D"), side="right") if last else len(calendar)
             bounds = (int(low), int(high))
         instruments, instrument, day, order = self._keys(self.manifest.label)
-        kept = np.ones(len(day), dtype=bool) if bounds is None else (day >= bounds[0]) & (day < bounds[1])
-        values = np.empty((int(kept.sum()), len(columns)), dtype=np.float32, order="F")
+        rows = None if bounds is None else np.flatnonzero((day >= bounds[0]) & (day < bounds[1]))
+        values = np.empty((len(day) if rows is None else len(rows), len(columns)), dtype=np.float32, order="F")
         orders = {self.manifest.label.fingerprint: order}
-        for at, column in enumerate(columns):
-            dataset = self.dataset_of(column)
+        for dataset, places in self._by_dataset(columns):
             if dataset.fingerprint not in orders:
                 orders[dataset.fingerprint] = self._order_like(dataset, instruments, instrument, day)
-            column_order = orders[dataset.fingerprint]
-            whole = self._table(dataset, [column])[column].to_numpy()
-            values[:, at] = (whole if column_order is None else whole[column_order])[kept]
-        return PanelRows(instruments, instrument[kept], day[kept], tuple(columns), values)
+            chosen = _taken(orders[dataset.fingerprint], rows)
+            for some in (places[at : at + _AT_ONCE] for at in range(0, len(places), _AT_ONCE)):
+                table = self._table(dataset, [columns[at] for at in some])
+                for at in some:
+                    whole = table[columns[at]].to_numpy()
+                    values[:, at] = whole if chosen is None else whole[chosen]
+        if rows is not None:
+            instrument, day = instrument[rows], day[rows]
+        return PanelRows(instruments, instrument, day, tuple(columns), values)
+
+    def _by_dataset(self, columns: Sequence[str]) -> list[tuple[Dataset, list[int]]]:
+        """Return the datasets that hold some columns, each with the places of its own."""
+        found: dict[str, tuple[Dataset, list[int]]] = {}
+        for at, column in enumerate(columns):
+            dataset = self.dataset_of(column)
+            found.setdefault(dataset.fingerprint, (dataset, []))[1].append(at)
+        return list(found.values())
 
     def read_bars(self, columns: Sequence[str]) -> PanelRows:
         """Return fields of the bars, float64: a row a bar; raises StoreError for a field that they lack."""
@@ -246,6 +258,18 @@ def _size(file: Path) -> int | None:
         return file.stat().st_size
     except OSError:
         return None
+
+
+def _taken(order: np.ndarray | None, rows: np.ndarray | None) -> np.ndarray | None:
+    """Return the places in a dataset's files of the rows that are asked for, in order; None: all of them as they lie."""
+    if order is None or rows is None:
+        return rows if order is None else order
+    taken: np.ndarray = order[rows]
+    return taken
+
+
+_AT_ONCE = 8
+"""Columns that are read from a file together: several threads decode them."""
 
 
 def _places(calendar: np.ndarray, days: np.ndarray) -> np.ndarray:
