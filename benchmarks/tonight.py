@@ -69,10 +69,13 @@ class Market:
         content = self.file.read_bytes()
         self.file.write_bytes(content[: len(content) // 2])
 
-    def correct(self, day: object) -> str:
-        """Change a close of the past by 5 %; return whose."""
-        chosen = "SELECT instrument FROM bars WHERE datetime = DATE '{0}' ORDER BY instrument LIMIT 1 OFFSET 100"
-        name = self.connection.execute(chosen.format(day)).fetchall()[0][0]
+    def correct(self, day: object, members: Path) -> str:
+        """Change the close of a member on a day of the past by 5 %; return whose."""
+        chosen = (
+            f"SELECT instrument FROM bars JOIN read_csv('{members}') AS m USING (instrument) WHERE datetime = DATE '{day}' "
+            f'AND datetime BETWEEN m.start AND coalesce(m."end", datetime) ORDER BY instrument LIMIT 1 OFFSET 100'
+        )
+        name = self.connection.execute(chosen).fetchall()[0][0]
         self.connection.execute(
             f"UPDATE bars SET close = close * 1.05, high = greatest(high, close * 1.05) "
             f"WHERE instrument = '{name}' AND datetime = DATE '{day}'"
@@ -114,7 +117,9 @@ def month(folder: Path, study: Path, n_nights: int, epochs: int) -> int:
             print(f"{day}  no night", flush=True)
             continue
         if day == late:
-            print(f"{day}  a correction of {market.correct(nights[8])} on {nights[8]}", flush=True)
+            print(
+                f"{day}  a correction of {market.correct(nights[8], folder / 'members.csv')} on {nights[8]}", flush=True
+            )
         market.reveal(day)
         if day == corrupt:
             market.cut_off()
