@@ -93,7 +93,7 @@ class LoadedConfig:
             benchmark = str(self.path(Path(benchmark)).resolve())
         factors = config.factors
         if factors.set.endswith(".toml"):
-            factors = factors.model_copy(update={"set": str((self.folder / factors.set).resolve())})
+            factors = factors.model_copy(update={"set": str((self.folder / factors.set).absolute())})
         limits = config.limits
         if limits.temp_folder:
             limits = limits.model_copy(update={"temp_folder": self.path(limits.temp_folder)})

@@ -55,7 +55,7 @@ slope = 0.01
 
 [train]
 lr = 1e-12
-seed = 12345678901234567890
+seed = 1234567890123456789
 
 [limits]
 memory = "1.5 GiB"
