@@ -208,8 +208,11 @@ class Store:
         return names
 
     def _table(self, dataset: Dataset, columns: list[str]) -> pa.Table:
+        tables = [self._read(part, columns) for part in dataset.all_parts()]
+        if not tables:
+            raise StoreError("a table of the store has no part", hint="run: qts ingest --rescan")
         # a part may say of a column that it is never missing, another may not
-        return pa.concat_tables((self._read(part, columns) for part in dataset.all_parts()), promote_options="default")
+        return pa.concat_tables(tables, promote_options="default")
 
     def _read(self, part: Part, columns: list[str]) -> pa.Table:
         try:

@@ -51,6 +51,8 @@ def extract_bars(
 def read_rows(store: Store, dataset: Dataset, columns: Collection[str], kept: pc.Expression) -> pa.Table:
     """Return keys and columns of a dataset's rows that are kept, by instrument, then datetime; StoreError if damaged."""
     tables = [_read(file, [INSTRUMENT, DATETIME, *columns], kept) for file in store.files(dataset)]
+    if not tables:
+        raise StoreError("a table of the store has no part", hint="run: qts ingest --rescan")
     whole = pa.concat_tables(tables, promote_options="default").combine_chunks()
     return whole.sort_by([(INSTRUMENT, "ascending"), (DATETIME, "ascending")])
 
